@@ -1,0 +1,20 @@
+"""The command. What can be answered without importing anything is answered here."""
+
+import sys
+
+from oci_pull import __version__
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    words = sys.argv[1:]
+    if words in (["-V"], ["--version"]):
+        sys.stdout.write(f"oci-pull {__version__}\n")
+        return
+    from oci_pull.cli.app import run
+
+    run(words)
+
+
+if __name__ == "__main__":
+    main()

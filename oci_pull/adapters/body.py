@@ -1,0 +1,81 @@
+"""The body of a blob's reply: checked against what was asked for, then read."""
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+
+from oci_pull.adapters.http import origin_of, translating
+from oci_pull.errors import BadReply, SizeMismatch
+from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.ranges import ContentRange, Span
+
+
+def open_body(response: httpx.Response, blob: Descriptor, span: Span) -> "HttpBody":
+    """The bytes from the start of `span`, or from 0 where the server knows no ranges.
+
+    Raises:
+        BadReply: another range, another length, or an encoding that was not asked for.
+        SizeMismatch: the server's blob has another size.
+    """
+    origin = origin_of(response.url)
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise BadReply(f"{origin} sent a blob with the encoding {encoding[:40]}", origin=origin)
+    length = response.headers.get("Content-Length", "")
+    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        served = ContentRange.parse(response.headers.get("Content-Range", ""))
+        if not served or served.span != span or served.total not in (None, blob.size):
+            raise BadReply(f"{origin} sent another range than the one asked for", origin=origin)
+        if length.isdigit() and int(length) != span.size:
+            raise BadReply(f"{origin} sent a range of the wrong length", origin=origin)
+        return HttpBody(response, span)
+    if length.isdigit() and int(length) != blob.size:
+        raise SizeMismatch(
+            f"{origin} has {int(length)} bytes for {blob.digest}, the manifest says {blob.size}"
+        )
+    return HttpBody(response, Span(0, blob.size))
+
+
+class HttpBody:
+    """Reads the body of a reply into whatever the caller provides."""
+
+    def __init__(self, response: httpx.Response, span: Span) -> None:
+        self.start = span.start
+        self.origin = origin_of(response.url)
+        self._response = response
+        self._left = span.size
+        self._chunks: Iterator[bytes] = response.iter_raw()
+        self._rest = memoryview(b"")
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill some of `view`, 0 at the end.
+
+        Raises:
+            TransferError: the connection broke.
+            SizeMismatch: there is more than there should be.
+        """
+        if not self._rest:
+            with translating(self.origin):
+                self._rest = memoryview(next(self._chunks, b""))
+            self._left -= len(self._rest)
+            if self._left < 0:
+                raise SizeMismatch(f"{self.origin} sends more bytes than the blob has")
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def abort(self) -> None:
+        """Make a `readinto` that waits in another thread fail now."""
+        stream = self._response.extensions.get("network_stream")
+        connection = stream.get_extra_info("socket") if stream else None
+        if connection is not None:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._response.close()

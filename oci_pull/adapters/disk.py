@@ -1,0 +1,156 @@
+"""The few things that are done to files everywhere, and what their failures mean."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from oci_pull.errors import DiskError, NoSpace, NotWritable
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_READ_ONLY = 0o444
+#: _IOW(0x94, 9, int) of linux/fs.h: share the blocks of another file.
+_FICLONE = 0x40049409
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Translate what the operating system says into our errors, naming the path.
+
+    Raises:
+        NoSpace, NotWritable, DiskError: instead of the `OSError` inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise translated(error, path) from error
+
+
+def translated(error: OSError, path: Path) -> DiskError:
+    """The error of ours that an `OSError` means."""
+    if error.errno in _FULL:
+        return NoSpace(
+            f"the disk is full: {path}",
+            hint="make room and run the same command again; what was fetched is kept",
+        )
+    if error.errno in _FORBIDDEN:
+        return NotWritable(
+            f"cannot write {path}: {os.strerror(error.errno or 0)}",
+            hint="--cache-dir DIR  or OCI_PULL_CACHE_DIR for another place",
+        )
+    return DiskError(f"{path}: {error.strerror or error}")
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in a directory durable, where the file system can."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Give `path` this content at once and durably, or leave it as it was; raises `DiskError`."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(mode)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
+
+
+def preallocate(descriptor: int, size: int) -> None:
+    """Reserve `size` bytes for an open file, without ever writing them.
+
+    `os.posix_fallocate` would: glibc writes a byte into every block where the file system cannot
+    reserve, so that one more copy of the model goes to the disk. Raises `OSError` if it is full.
+    """
+    allocate = _fallocate()
+    if allocate and size:
+        code = allocate(descriptor, 0, 0, size)
+        if code == 0:
+            return
+        if ctypes.get_errno() in _FULL:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    os.ftruncate(descriptor, size)
+
+
+@cache
+def _fallocate() -> "ctypes._NamedFuncPointer | None":
+    """fallocate(2) of the C library, which macOS has not."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).fallocate64
+    except (OSError, AttributeError):
+        try:
+            function = ctypes.CDLL(None, use_errno=True).fallocate
+        except (OSError, AttributeError):
+            return None
+    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return function
+
+
+def place(source: Path, target: Path, *, mode: int = _READ_ONLY) -> bool:
+    """Give `target`, which must not exist, the content of `source`, sharing its blocks if possible.
+
+    A reflink, else a hard link, else a copy. Returns whether nothing was copied. A hard link has
+    the mode of its source; anything else gets `mode`. Raises `OSError`.
+    """
+    if _reflink(source, target):
+        target.chmod(mode)
+        return True
+    try:
+        # Not followed: a cache may be reached through links, its blobs never are links.
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        copy(source, target, mode=mode)
+        return False
+    return True
+
+
+def copy(source: Path, target: Path, *, mode: int) -> None:
+    """A file of its own with the same content, durably; raises `OSError`."""
+    with source.open("rb") as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, 1024 * 1024)
+        writer.flush()
+        os.fsync(writer.fileno())
+    target.chmod(mode)
+
+
+def _reflink(source: Path, target: Path) -> bool:
+    if sys.platform != "linux":
+        return False
+    with source.open("rb") as reader, target.open("xb") as writer:
+        try:
+            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        except OSError:
+            target.unlink()
+            return False
+    return True
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of ours with everything in it; what cannot be removed stays."""
+    shutil.rmtree(path, ignore_errors=True)

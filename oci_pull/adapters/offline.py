@@ -1,0 +1,37 @@
+"""The source that there is without a network: none."""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from oci_pull.errors import NotCached
+from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.digest import Digest
+from oci_pull.oci.ranges import Span
+from oci_pull.oci.reference import Locator
+from oci_pull.ports import Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineSource:
+    """Refuses everything: what is asked of it is what the cache does not have."""
+
+    reference: Locator
+
+    def digest_of(self, tag: str) -> Digest | None:
+        """Nobody can tell."""
+        return None
+
+    def document(self, selector: str | Digest) -> NoReturn:
+        """Raises `NotCached`."""
+        raise NotCached(
+            f"offline, and the manifest of {self.reference} is not in the cache",
+            hint="pull it once without --offline",
+        )
+
+    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> NoReturn:
+        """Raises `NotCached`."""
+        raise NotCached(
+            f"offline, and {self.reference} is not complete in the cache "
+            f"({blob.digest.short}, {blob.size} bytes, is missing)",
+            hint="pull it once without --offline",
+        )

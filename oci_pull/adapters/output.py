@@ -1,0 +1,213 @@
+"""A directory of the user's, laid out and brought up to date again and again.
+
+What is ours is what the receipt says. Foreign files stay; a small file that somebody edited is set
+aside before it is replaced.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oci_pull.adapters.contents import Contents
+from oci_pull.adapters.disk import copy, place, remove_tree, sync_directory, write_file, writing
+from oci_pull.adapters.owner import Owner
+from oci_pull.adapters.trees import RECEIPT, read_receipt
+from oci_pull.errors import TargetNotUsable
+from oci_pull.events import Warned
+from oci_pull.oci.digest import Digest
+from oci_pull.oci.reference import Locator
+from oci_pull.packaging.layout import Layout, TreeFile
+from oci_pull.packaging.path import RESERVED, RelPath
+from oci_pull.packaging.receipt import PlacedFile, Receipt
+from oci_pull.ports import Observer, StagedTree, Tree
+
+#: Files below this are copies that may be edited, the rest is linked (bytes).
+_SMALL = 1_000_000
+_EDITABLE = 0o644
+_READ_ONLY = 0o444
+#: What an engine looks for first comes last, so that it fails at once on half a tree.
+_LAST = "config.json"
+_NEW = "new-"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDirectory:
+    """The directory that `-o` names."""
+
+    path: Path
+    contents: Contents
+    observer: Observer
+
+    def check(self) -> None:
+        """Refuse a target that is not ours to fill.
+
+        Raises:
+            TargetNotUsable: a file, or a directory that holds files and was not filled by us.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise TargetNotUsable(
+                f"{self.path} is a file", hint="-o names a directory for the model"
+            )
+        with writing(self.path):
+            foreign = self.path.is_dir() and any(
+                entry.name != RESERVED for entry in self.path.iterdir()
+            )
+        if foreign and not (self.path / RESERVED).is_dir():
+            raise TargetNotUsable(
+                f"{self.path} is not empty, and oci-pull did not fill it",
+                hint=f"-o {self.path / 'model'}  or another directory that is empty or new",
+            )
+
+    def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:
+        """The directory as it is, if it is the tree of this manifest and nothing is missing."""
+        receipt = read_receipt(self.path)
+        if receipt is None or (receipt.manifest.digest, receipt.selection) != (manifest, selection):
+            return None
+        edited = [file for file in receipt.files if not self.is_intact(file)]
+        if any(file.is_linked or not self.where(file.path).is_file() for file in edited):
+            return None
+        for file in edited:
+            self.observer.on(Warned(f"{file.path} was edited since it was laid out; it is kept"))
+        return Tree(self.path, receipt)
+
+    def stage(
+        self, reference: Locator, manifest: Digest, selection: str, layout: Layout
+    ) -> StagedTree:
+        """Build what is new inside the directory, to be moved when all of it is there."""
+        staging = self.path / RESERVED
+        _remove_dead(staging)
+        staged = _Staged(self, layout, staging / f"{_NEW}{Owner.new()}")
+        staged.build()
+        return staged
+
+    def is_intact(self, file: PlacedFile) -> bool:
+        """Whether a file is as it was placed: by content where it can be edited, else by size."""
+        path = self.where(file.path)
+        try:
+            if path.stat().st_size != file.size:
+                return False
+            return file.is_linked or _digest_of(path) == file.digest
+        except OSError:
+            return False
+
+    def where(self, path: RelPath) -> Path:
+        """Where a file of the tree goes."""
+        return self.path.joinpath(*path.parts)
+
+
+def _remove_dead(staging: Path) -> None:
+    """Remove what runs that were killed have left."""
+    if not staging.is_dir():
+        return
+    for entry in staging.iterdir():
+        owner = Owner.parse(entry.name.removeprefix(_NEW))
+        if entry.name.startswith(_NEW) and owner and not owner.is_alive(entry.stat().st_mtime):
+            remove_tree(entry)
+
+
+def _digest_of(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return Digest("sha256", hashlib.file_digest(file, "sha256").hexdigest())
+
+
+@dataclass(slots=True)
+class _Staged:
+    target: OutputDirectory
+    layout: Layout
+    directory: Path
+    _placed: dict[RelPath, PlacedFile] = field(default_factory=dict)
+
+    def build(self) -> None:
+        """Place every file that is not there already as it should be; raises `DiskError`."""
+        old = self._old_files()
+        try:
+            with writing(self.target.path):
+                self.directory.mkdir(parents=True)
+                for file in self.layout.files:
+                    before = old.get(file.path)
+                    keep = before and before.digest == file.digest and self._may_stay(before)
+                    self._placed[file.path] = before if before and keep else self._place(file)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _old_files(self) -> Mapping[RelPath, PlacedFile]:
+        receipt = read_receipt(self.target.path)
+        return {file.path: file for file in receipt.files} if receipt else {}
+
+    def _may_stay(self, file: PlacedFile) -> bool:
+        """Whether a file needs no new copy: it is intact, or it is its user's own version."""
+        is_there = self.target.where(file.path).is_file()
+        return is_there and (not file.is_linked or self.target.is_intact(file))
+
+    def _place(self, file: TreeFile) -> PlacedFile:
+        target = self._new(file.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = self.target.contents.path(file)
+        if file.size < _SMALL:
+            copy(source, target, mode=_EDITABLE)
+        else:
+            place(source, target, mode=_READ_ONLY)
+        return PlacedFile(file.path, file.size, file.digest, is_linked=file.size >= _SMALL)
+
+    def _new(self, path: RelPath) -> Path:
+        return self.directory.joinpath(*path.parts)
+
+    def sizes(self) -> Mapping[RelPath, int]:
+        """The size of every file in bytes."""
+        return {file.path: file.size for file in self.layout.files}
+
+    def read(self, path: RelPath, limit: int) -> bytes:
+        """The first `limit` bytes of a file."""
+        new = self._new(path)
+        with (new if new.exists() else self.target.where(path)).open("rb") as file:
+            return file.read(limit)
+
+    def publish(self, receipt: Receipt) -> Tree:
+        """Move what is new to its place, remove what is gone, and write the receipt.
+
+        Raises:
+            DiskError: it cannot be written; the same command again goes on from there.
+        """
+        old = self._old_files()
+        receipt = receipt.with_files(tuple(self._placed[file.path] for file in receipt.files))
+        with writing(self.target.path):
+            for path in sorted(self._placed, key=lambda path: (str(path) == _LAST, path)):
+                if self._new(path).exists():
+                    self._move(self._placed[path], old.get(path))
+            for path in old.keys() - self._placed.keys():
+                self._retire(old[path])
+        write_file(self.target.path / RECEIPT, receipt.to_json())
+        sync_directory(self.target.path)
+        return Tree(self.target.path, receipt)
+
+    def _move(self, file: PlacedFile, before: PlacedFile | None) -> None:
+        final = self.target.where(file.path)
+        if final.exists() and not file.is_linked:
+            known = [each.digest for each in (before, file) if each]
+            if _digest_of(final) not in known:
+                self._set_aside(file.path, "is replaced")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        self._new(file.path).replace(final)
+
+    def _retire(self, file: PlacedFile) -> None:
+        """Remove a file that the model no longer has, and the directories that this empties."""
+        path = self.target.where(file.path)
+        if not file.is_linked and path.exists() and not self.target.is_intact(file):
+            self._set_aside(file.path, "is no longer part of the model")
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if parent == self.target.path or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+    def _set_aside(self, path: RelPath, why: str) -> None:
+        aside = self.target.path / RESERVED / "edited" / str(path)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        self.target.where(path).replace(aside)
+        self.target.observer.on(Warned(f"{path} was edited and {why}; your version is {aside}"))
+
+    def discard(self) -> None:
+        """Remove what is left of the new files."""
+        remove_tree(self.directory)

@@ -1,0 +1,191 @@
+"""A repository in a registry as a source (distribution-spec)."""
+
+import json
+from dataclasses import dataclass
+
+import httpx
+
+from oci_pull.adapters.auth import RegistryAuth
+from oci_pull.adapters.body import HttpBody, open_body
+from oci_pull.adapters.endpoint import Endpoint
+from oci_pull.adapters.http import origin_of, status_error, translating
+from oci_pull.errors import (
+    BlobUnknown,
+    InvalidManifest,
+    ManifestUnknown,
+    NotARegistry,
+    OciPullError,
+    RepositoryUnknown,
+)
+from oci_pull.oci.descriptor import Descriptor, media_type
+from oci_pull.oci.digest import Digest
+from oci_pull.oci.manifest import ACCEPT, MAX_BYTES, Document, parse_document
+from oci_pull.oci.ranges import Span
+from oci_pull.oci.reference import Reference
+from oci_pull.ports import Cancel
+
+_DIGEST_HEADER = "Docker-Content-Digest"
+_MAX_ERROR = 64 * 1024
+_HTML = ("text/html", "application/xhtml+xml")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySource:
+    """Manifests and blobs of one repository."""
+
+    reference: Reference
+    endpoint: Endpoint
+    auth: RegistryAuth
+
+    def digest_of(self, tag: str) -> Digest | None:
+        """What the tag is now; None where the registry does not tell without the whole manifest.
+
+        HEAD, because Docker Hub counts it as no pull. The header is only compared with what is
+        known already, never believed for anything new.
+        """
+        try:
+            response = self.endpoint.send("HEAD", self._manifest(tag), {"Accept": ACCEPT})
+        except OciPullError as error:
+            if error.retryable:
+                raise
+            return None
+        response.close()
+        if response.status_code != httpx.codes.OK:
+            return None
+        try:
+            return Digest.parse(response.headers.get(_DIGEST_HEADER, ""))
+        except InvalidManifest:
+            return None
+
+    def document(self, selector: str | Digest) -> Document:
+        """The manifest or index of a tag or a digest.
+
+        Raises:
+            ManifestUnknown, RepositoryUnknown: there is none.
+            AccessError, TransferError: the registry did not answer.
+            NotARegistry: what answers is none.
+            InvalidManifest, DigestMismatch: the answer is no manifest, or not the one asked for.
+        """
+        response = self.endpoint.send("GET", self._manifest(str(selector)), {"Accept": ACCEPT})
+        try:
+            if response.status_code != httpx.codes.OK:
+                raise self._manifest_error(response, selector)
+            content_type = response.headers.get("Content-Type", "")
+            if media_type(content_type) in _HTML:
+                raise self._no_registry()
+            raw = _read(response, MAX_BYTES + 1)
+        finally:
+            response.close()
+        digest = selector if isinstance(selector, Digest) else None
+        return parse_document(raw, content_type=content_type, digest=digest)
+
+    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> HttpBody:
+        """The bytes of a span of a blob.
+
+        A signed URL may have expired on the way: any refusal from where the registry pointed to is
+        asked about once more.
+
+        Raises:
+            BlobUnknown: the registry has no such blob.
+            AccessError, TransferError: it did not answer, or not what was asked.
+            SizeMismatch: it has one of another size.
+        """
+        path = f"/v2/{self.reference.repository}/blobs/{blob.digest}"
+        whole = span == Span(0, blob.size)
+        headers = {} if whole else {"Range": span.header}
+        response = self.endpoint.send("GET", path, headers)
+        if response.is_client_error and not self.endpoint.is_own(response):
+            response.close()
+            response = self.endpoint.send("GET", path, headers)
+        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and headers:
+            response.close()
+            response = self.endpoint.send("GET", path)
+        try:
+            if not response.is_success:
+                raise self._blob_error(response, blob)
+            return open_body(response, blob, span)
+        except BaseException:
+            response.close()
+            raise
+
+    def _manifest(self, selector: str) -> str:
+        return f"/v2/{self.reference.repository}/manifests/{selector}"
+
+    def _manifest_error(self, response: httpx.Response, selector: str | Digest) -> OciPullError:
+        what = "digest" if isinstance(selector, Digest) else "tag"
+        status = response.status_code
+        if status == httpx.codes.FORBIDDEN:
+            return self.auth.denial(f"{self.endpoint.origin} denied {self.reference.name}")
+        if status != httpx.codes.NOT_FOUND:
+            return status_error(response, f"the manifest of {self.reference.name}")
+        codes = _error_codes(response)
+        if not codes and not self._is_registry():
+            return self._no_registry()
+        if "NAME_UNKNOWN" in codes:
+            return RepositoryUnknown(
+                f"{self.reference.name} does not exist (404; unknown or private)",
+                hint=self._name_hint(),
+            )
+        return ManifestUnknown(
+            f"{what} {str(selector)!r} does not exist in {self.reference.name} (404)",
+            hint=self._name_hint() or "check the spelling of the tag",
+        )
+
+    def _name_hint(self) -> str | None:
+        """What may have been meant, where Docker's rules read a host as a repository."""
+        repository = self.reference.repository
+        name = repository.removeprefix("library/")
+        if repository != name and self.reference.registry == "docker.io":
+            tag = f":{self.reference.tag}" if self.reference.tag else ""
+            if "." in name or name == "localhost" or (self.reference.tag or "").isdigit():
+                return f"a registry alone is no reference: oci-pull {name}{tag}/REPOSITORY"
+            return f"models of Docker are below ai/: oci-pull ai/{name}{tag}"
+        return None
+
+    def _blob_error(self, response: httpx.Response, blob: Descriptor) -> OciPullError:
+        origin = origin_of(response.url)
+        if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+            return BlobUnknown(
+                f"{origin} has no blob {blob.digest}, which the manifest names",
+                hint="the registry lost it, or the model was pushed in part; ask its publisher",
+            )
+        if response.status_code == httpx.codes.FORBIDDEN and self.endpoint.is_own(response):
+            return self.auth.denial(f"{origin} denied a blob of {self.reference.name}")
+        return status_error(response, f"blob {blob.digest.short}")
+
+    def _is_registry(self) -> bool:
+        """Whether the API answers at its root, as every registry's does."""
+        try:
+            response = self.endpoint.send("GET", "/v2/")
+        except OciPullError:
+            return True
+        response.close()
+        kind = media_type(response.headers.get("Content-Type", ""))
+        return response.status_code != httpx.codes.NOT_FOUND and kind not in _HTML
+
+    def _no_registry(self) -> NotARegistry:
+        return NotARegistry(
+            f"{self.endpoint.origin} answers, but it is not an OCI registry",
+            hint="check the host; a proxy or a login page may answer in its place",
+            origin=self.endpoint.origin,
+        )
+
+
+def _read(response: httpx.Response, limit: int) -> bytes:
+    """The body, of which no more than `limit` bytes are taken; raises `TransferError`."""
+    body = b""
+    with translating(origin_of(response.url)):
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) >= limit:
+                break
+    return body[:limit]
+
+
+def _error_codes(response: httpx.Response) -> tuple[str, ...]:
+    """The codes of an error body (distribution-spec, Error Codes); none for any other body."""
+    try:
+        errors = json.loads(_read(response, _MAX_ERROR))["errors"]
+        return tuple(str(error["code"]) for error in errors)
+    except (ValueError, KeyError, TypeError):
+        return ()

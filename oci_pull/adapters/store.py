@@ -1,0 +1,92 @@
+"""Verified blobs by digest."""
+
+import errno
+import os
+from dataclasses import dataclass
+
+from oci_pull.adapters import partial
+from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.disk import write_file, writing
+from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.digest import Digest
+from oci_pull.oci.manifest import MAX_BYTES, Document
+from oci_pull.oci.verify import verify
+from oci_pull.ports import PartialBlob, StoredBlob, Taken, Unfinished
+
+_READ_ONLY = 0o444
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryStore:
+    """The blobs of a cache, and what is known of documents."""
+
+    cache: Cache
+    #: Looked into and never written: what a dry run finds, though it keeps nothing.
+    behind: "DirectoryStore | None" = None
+
+    def find(self, blob: Descriptor) -> StoredBlob | None:
+        """The blob if it is complete.
+
+        Its size is compared and its content trusted: it was verified before it got this name.
+        """
+        path = self.cache.blob(blob.digest)
+        try:
+            if path.stat().st_size == blob.size:
+                return StoredBlob(blob, path)
+        except OSError:
+            pass
+        return self.behind.find(blob) if self.behind else None
+
+    def add(self, blob: Descriptor, content: bytes) -> StoredBlob:
+        """Store content that is in memory.
+
+        Raises:
+            DigestMismatch, SizeMismatch: it is not the blob.
+            DiskError: it cannot be written.
+        """
+        proof = verify(blob, content)
+        path = self.cache.blob(blob.digest)
+        if not self.find(blob):
+            self.cache.prepare()
+            write_file(path, content, _READ_ONLY)
+        return StoredBlob(proof.descriptor, path)
+
+    def claim(self, blob: Descriptor) -> StoredBlob | PartialBlob | Taken:
+        """The blob if it is complete, else the ownership of what is there of it, if it is free."""
+        if found := self.find(blob):
+            return found
+        if blob.data is not None:
+            return self.add(blob, blob.data)
+        self.cache.prepare()
+        claimed = partial.claim(self.cache, blob)
+        # Whoever had it may have finished between the look and the claim.
+        if not isinstance(claimed, Taken) and (found := self.find(blob)):
+            claimed.discard()
+            claimed.release()
+            return found
+        return claimed
+
+    def unfinished(self, blob: Descriptor) -> Unfinished:
+        """How much of a blob an earlier run has left."""
+        here = partial.unfinished(self.cache, blob)
+        return self.behind.unfinished(blob) if self.behind and not here.present else here
+
+    def drop(self, blob: Descriptor) -> None:
+        """Remove a blob that is no longer needed."""
+        with writing(self.cache.blob(blob.digest)):
+            self.cache.blob(blob.digest).unlink(missing_ok=True)
+
+    def recall(self, digest: Digest) -> bytes | None:
+        """The bytes of a manifest or an index, unparsed; None if they are not here."""
+        try:
+            with self.cache.blob(digest).open("rb") as file:
+                if os.fstat(file.fileno()).st_size <= MAX_BYTES:
+                    return file.read()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+                raise
+        return self.behind.recall(digest) if self.behind else None
+
+    def keep(self, document: Document) -> None:
+        """Store the bytes of a document; raises `DiskError`."""
+        self.add(document.descriptor, document.raw)

@@ -1,0 +1,150 @@
+"""Model directories in the cache: immutable, complete, and there by one rename."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.contents import Contents
+from oci_pull.adapters.disk import place, remove_tree, sync_directory, write_file, writing
+from oci_pull.oci.digest import Digest
+from oci_pull.oci.reference import Locator
+from oci_pull.packaging.layout import Layout
+from oci_pull.packaging.path import RESERVED, RelPath
+from oci_pull.packaging.receipt import Receipt
+from oci_pull.ports import StagedTree, Tree
+
+RECEIPT = Path(RESERVED) / "receipt.json"
+_READ_ONLY = 0o444
+_DIRECTORY = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTrees:
+    """The `models` directory of a cache."""
+
+    cache: Cache
+    contents: Contents
+
+    def check(self) -> None:
+        """Nothing can be known here before the cache is needed: hits work where it is read-only."""
+
+    def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:
+        """The complete tree of a manifest, stamped as used."""
+        path = self.cache.tree(reference, manifest, selection)
+        receipt = read_receipt(path)
+        if receipt is None or receipt.manifest.digest != manifest:
+            return None
+        if not is_complete(path, receipt):
+            return None
+        stamp(self.cache.used(reference, manifest, selection))
+        return Tree(path, receipt)
+
+    def stage(
+        self, reference: Locator, manifest: Digest, selection: str, layout: Layout
+    ) -> StagedTree:
+        """Build the tree of a layout whose blobs and archives are all here."""
+        staged = _Staged(
+            self.cache.incomplete / f"tree-{secrets.token_hex(8)}",
+            self.cache.tree(reference, manifest, selection),
+            self.cache.used(reference, manifest, selection),
+            layout,
+        )
+        staged.build(self.contents)
+        return staged
+
+
+def read_receipt(tree: Path) -> Receipt | None:
+    """The receipt of a tree, None if there is none that this release understands."""
+    try:
+        return Receipt.from_json((tree / RECEIPT).read_bytes())
+    except OSError:
+        return None
+
+
+def is_complete(tree: Path, receipt: Receipt) -> bool:
+    """Whether every file of the receipt is there with its size."""
+    return all(_has_size(tree.joinpath(*file.path.parts), file.size) for file in receipt.files)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def stamp(used: Path) -> None:
+    """Note the time of a use, where the cache can be written."""
+    with suppress(OSError):
+        try:
+            os.utime(used)
+        except FileNotFoundError:
+            used.parent.mkdir(parents=True, exist_ok=True)
+            used.touch()
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    directory: Path
+    final: Path
+    used: Path
+    layout: Layout
+
+    def build(self, contents: Contents) -> None:
+        """Place every file; raises `DiskError`."""
+        try:
+            with writing(self.directory):
+                self.directory.mkdir(parents=True)
+                for file in self.layout.files:
+                    target = self.directory.joinpath(*file.path.parts)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    place(contents.path(file), target, mode=_READ_ONLY)
+        except BaseException:
+            self.discard()
+            raise
+
+    def sizes(self) -> Mapping[RelPath, int]:
+        """The size of every file in bytes."""
+        return {file.path: file.size for file in self.layout.files}
+
+    def read(self, path: RelPath, limit: int) -> bytes:
+        """The first `limit` bytes of a file."""
+        with self.directory.joinpath(*path.parts).open("rb") as file:
+            return file.read(limit)
+
+    def publish(self, receipt: Receipt) -> Tree:
+        """Give it its final name, whole; what has that name and is damaged makes room.
+
+        Raises:
+            DiskError: it cannot be.
+        """
+        write_file(self.directory / RECEIPT, receipt.to_json(), _READ_ONLY)
+        with writing(self.final):
+            for directory, _, _ in os.walk(self.directory):
+                Path(directory).chmod(_DIRECTORY)
+                sync_directory(Path(directory))
+            self.final.parent.mkdir(parents=True, exist_ok=True)
+            self._rename()
+            sync_directory(self.final.parent)
+        stamp(self.used)
+        return Tree(self.final, receipt)
+
+    def _rename(self) -> None:
+        try:
+            self.directory.rename(self.final)
+        except OSError:
+            there = read_receipt(self.final)
+            if there and is_complete(self.final, there):
+                return
+            aside = self.directory.with_name(f"{self.directory.name}.old")
+            self.final.rename(aside)
+            self.directory.rename(self.final)
+            remove_tree(aside)
+
+    def discard(self) -> None:
+        """Remove it, unless it was published."""
+        remove_tree(self.directory)

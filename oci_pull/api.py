@@ -1,0 +1,281 @@
+"""The composition root: settings and a reference in, the real world plugged together, a result out.
+
+Nothing here prints, exits, or handles signals; it may be called from any thread.
+"""
+
+import os
+import platform
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from oci_pull import __version__, prepare
+from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.clock import SystemClock
+from oci_pull.adapters.contents import Contents
+from oci_pull.adapters.layers import DirectoryLayers
+from oci_pull.adapters.lazy import LazySource
+from oci_pull.adapters.offline import OfflineSource
+from oci_pull.adapters.output import OutputDirectory
+from oci_pull.adapters.references import DirectoryReferences
+from oci_pull.adapters.space import DiskSpace
+from oci_pull.adapters.store import DirectoryStore
+from oci_pull.adapters.trees import CacheTrees
+from oci_pull.errors import NotCached, Unsupported
+from oci_pull.events import Event, Warned
+from oci_pull.fetch import Engine
+from oci_pull.fetch.retry import RetryPolicy
+from oci_pull.oci.descriptor import Platform
+from oci_pull.oci.manifest import Document
+from oci_pull.oci.reference import Locator, Reference, parse_locator
+from oci_pull.packaging.selection import Selection
+from oci_pull.ports import Cancel, Destination, Observer, Source, Tree
+from oci_pull.prepare import Inspection, Preview, Request, Shelves
+from oci_pull.pull import PullResult, Tools
+from oci_pull.pull import pull as run
+from oci_pull.settings import Settings
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+class Options(TypedDict, total=False):
+    """The options of the command line by name; see `Settings` for what they mean."""
+
+    output: str | Path | None
+    cache_dir: str | Path | None
+    keep_archives: bool
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    allow_pickle: bool
+    datasets: bool
+    platform: str | None
+    select: tuple[str, ...]
+    root: str
+    jobs: int | None
+    retries: int
+    stall_timeout: float
+    connect_timeout: float
+    max_wait: float
+    lock_timeout: float
+    offline: bool
+    plain_http: bool
+    default_registry: str
+
+
+class _Silent:
+    """The observer of those who do not want to know."""
+
+    def on(self, event: Event) -> None:
+        """Forget it."""
+
+
+class _Never:
+    """The cancel of those who wait."""
+
+    def is_set(self) -> bool:
+        """Go on."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Workshop:
+    """Everything that is plugged together for one reference."""
+
+    request: Request
+    shelves: Shelves
+    destination: Destination
+    space: DiskSpace
+    observer: Observer
+
+
+def pull(
+    reference: str | Locator,
+    *,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
+) -> PullResult:
+    """The model at a reference is in a directory, complete and verified.
+
+    Options have the names of the command line (`output`, `cache_dir`, `include`, `exclude`,
+    `offline`, `jobs`, ...); without `settings` the environment is honoured as the command does it.
+    `observer` is told what happens, from several threads; `cancel` is anything with `is_set()`,
+    asked several times a second.
+
+    Raises:
+        OciPullError: a subclass for every cause, see `oci_pull.errors`.
+
+    Example:
+        >>> pull("ai/smollm2", output="/models/smollm2").path  # doctest: +SKIP
+    """
+    settings = settings or Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
+    with _workshop(reference, settings, observer, cancel) as shop:
+        tools = Tools(shop.shelves, shop.destination, shop.space, shop.observer)
+        return run(shop.request, tools)
+
+
+def plan(
+    reference: str | Locator,
+    *,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
+) -> Preview:
+    """What a pull would do; nothing is written to the cache. Arguments and errors as of `pull`."""
+    settings = settings or Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
+    with _workshop(reference, settings, observer, cancel, is_dry=True) as shop:
+        return prepare.preview(shop.request, shop.shelves)
+
+
+def inspect(
+    reference: str | Locator,
+    *,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+    settings: Settings | None = None,
+    **options: Unpack[Options],
+) -> Inspection:
+    """What is at a reference; nothing is written there. Arguments and errors as of `pull`."""
+    settings = settings or Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
+    with _workshop(reference, settings, observer, cancel, is_dry=True) as shop:
+        return prepare.inspect(shop.request, shop.shelves)
+
+
+def document(
+    reference: str | Locator, *, settings: Settings, observer: Observer, cancel: Cancel
+) -> Document:
+    """The manifest or index that the reference itself names."""
+    with _workshop(reference, settings, observer, cancel, is_dry=True) as shop:
+        return prepare.named_document(shop.request, shop.shelves)
+
+
+def find(reference: str | Locator, *, settings: Settings) -> Tree:
+    """The complete tree of a reference in the cache, without any request.
+
+    Raises:
+        NotCached: there is none.
+    """
+    with _workshop(reference, settings, None, None, is_offline=True, is_dry=True) as shop:
+        request = shop.request
+        found = prepare.resolve(request, shop.shelves)
+        manifest = found.manifest.descriptor.digest
+        tree = shop.destination.find(request.reference, manifest, request.selection.key)
+        if tree is None:
+            raise NotCached(
+                f"{request.reference} is not complete in the cache",
+                hint=f"oci-pull {request.reference}",
+            )
+        return tree
+
+
+@contextmanager
+def _workshop(
+    reference: str | Locator,
+    settings: Settings,
+    observer: Observer | None,
+    cancel: Cancel | None,
+    *,
+    is_dry: bool = False,
+    is_offline: bool = False,
+) -> Iterator[_Workshop]:
+    """The real world for one reference; a dry one keeps what it has to fetch in memory's stead."""
+    locator = locate(reference, settings)
+    observer = observer or _Silent()
+    offline = is_offline or settings.offline
+    cache = Cache(settings.cache)
+    store, layers = DirectoryStore(cache), DirectoryLayers(cache)
+    with ExitStack() as stack:
+        source: Source = OfflineSource(locator)
+        if not offline:
+            source = LazySource(lambda: _registry(locator, settings, observer, stack))
+        if is_dry:
+            scratch = Cache(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            kept, unpacked = DirectoryStore(scratch, store), DirectoryLayers(scratch, layers)
+        else:
+            kept, unpacked = store, layers
+        contents = Contents(store, layers)
+        engine = Engine(
+            jobs=settings.jobs,
+            clock=SystemClock(),
+            random=random.random,
+            policy=RetryPolicy(retries=settings.retries, max_wait=settings.max_wait),
+            lock_timeout=settings.lock_timeout,
+        )
+        yield _Workshop(
+            _request(locator, settings, is_offline=offline),
+            Shelves(
+                source,
+                kept,
+                kept,
+                unpacked,
+                DirectoryReferences(cache, store),
+                engine.session(source, kept, observer, cancel or _Never()),
+            ),
+            OutputDirectory(settings.output.absolute(), contents, observer)
+            if settings.output
+            else CacheTrees(cache, contents),
+            DiskSpace(cache.root, settings.output),
+            observer,
+        )
+
+
+def locate(reference: str | Locator, settings: Settings) -> Locator:
+    """The reference as it will be asked for; raises `InvalidReference`."""
+    if isinstance(reference, str):
+        reference = parse_locator(reference, default_registry=settings.default_registry)
+    return reference
+
+
+def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Request:
+    machine = platform.machine().lower()
+    return Request(
+        reference=locator,
+        host=Platform("linux", _ARCHITECTURES.get(machine, machine)),
+        selection=Selection(
+            include=settings.include,
+            exclude=settings.exclude,
+            allow_pickle=settings.allow_pickle,
+            datasets=settings.datasets,
+            root=settings.root,
+        ),
+        platform=settings.platform,
+        variant=dict(settings.select),
+        offline=is_offline,
+        keep_archives=settings.keep_archives,
+    )
+
+
+def _registry(locator: Locator, settings: Settings, observer: Observer, stack: ExitStack) -> Source:
+    """The registry of a reference; imported here, because a hit needs no HTTP."""
+    from oci_pull.adapters.auth import RegistryAuth
+    from oci_pull.adapters.credentials import DockerCredentials
+    from oci_pull.adapters.endpoint import Endpoint
+    from oci_pull.adapters.http import Network, make_client
+    from oci_pull.adapters.registry import RegistrySource
+
+    if not isinstance(locator, Reference):
+        raise Unsupported(f"{locator}: image layouts on disk cannot be pulled from yet")
+    network = Network(
+        connect_timeout=settings.connect_timeout,
+        stall_timeout=settings.stall_timeout,
+        user_agent=f"oci-pull/{__version__}",
+    )
+    client = make_client(network)
+    stack.callback(client.close)
+    warn: Callable[[str], None] = lambda message: observer.on(Warned(message))  # noqa: E731
+    credentials = DockerCredentials(settings.docker_config, warn)
+    auth = RegistryAuth(
+        host=locator.host,
+        repository=locator.repository,
+        credential=lambda: credentials.find(locator.host),
+        client=client,
+        clock=SystemClock(),
+    )
+    endpoint = Endpoint(locator, client, auth, plain_http=settings.plain_http)
+    return RegistrySource(locator, endpoint, auth)

@@ -1,0 +1,247 @@
+"""The commands: each parses, calls the library, renders, and says how it went."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from oci_pull import __version__, api
+from oci_pull.cli import output
+from oci_pull.cli.arguments import rewrite
+from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
+from oci_pull.cli.signals import SignalCancel, leave
+from oci_pull.cli.terminal import make_progress
+from oci_pull.cli.units import duration, size
+from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
+from oci_pull.ports import Observer
+from oci_pull.pull import PullResult
+from oci_pull.settings import Settings
+
+app = typer.Typer(
+    name="oci-pull",
+    help="Pull models from OCI registries into directories that vLLM serves.",
+    epilog="oci-pull REF is short for oci-pull pull REF; its options: oci-pull pull -h",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Rich would be imported for -h alone.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cache = typer.Typer(help="What is in the cache.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cache, name="cache")
+
+_CANCEL = SignalCancel()
+
+References = Annotated[list[str], typer.Argument(metavar="REF...", help="what to pull")]
+OneReference = Annotated[str, typer.Argument(metavar="REF", help="what to look at")]
+
+
+def run(words: Sequence[str]) -> None:
+    """Run a command line and end the process with its exit code."""
+    _CANCEL.install()
+    try:
+        code = _run(words)
+    except BrokenPipeError:
+        code = 1
+    leave(code)
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        app(args=rewrite(words), prog_name="oci-pull")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except OciPullError as error:
+        output.report(error)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort: a line, not a traceback
+        output.tell(f"error: unexpected {type(error).__name__}: {error}")
+        output.tell("  try: run it again with -v, and report this with what it says")
+        return 1
+    return 0
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[  # noqa: FBT002 - how Typer spells a switch
+        bool, typer.Option("--version", "-V", help="print the version")
+    ] = False,
+) -> None:
+    if version:
+        output.emit(f"oci-pull {__version__}")
+        raise typer.Exit
+
+
+def _load(given: Given) -> Settings:
+    return Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+
+
+@app.command()
+@takes(ALL)
+def pull(
+    references: References,
+    *,
+    given: Given,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would be done, and do nothing")
+    ] = False,
+) -> None:
+    """Fetch, verify and lay out models; print the directory of each."""
+    settings = _load(given)
+    if settings.output and len(references) > 1:
+        raise InvalidSetting("one -o DIR cannot hold several models")
+    observer = make_progress(settings)
+    code = 0
+    for reference in references:
+        try:
+            if dry_run:
+                _show_plan(reference, settings, observer)
+            else:
+                _pull(reference, settings, observer)
+        except OciPullError as error:
+            _close(observer)
+            _report(error, settings)
+            code = code or _exit_code(error)
+            if isinstance(error, Cancelled):
+                break
+    raise typer.Exit(code)
+
+
+def _exit_code(error: OciPullError) -> int:
+    return _CANCEL.error.exit_code if isinstance(error, Cancelled) else error.exit_code
+
+
+def _pull(reference: str, settings: Settings, observer: Observer) -> None:
+    begun = time.monotonic()
+    result = api.pull(reference, settings=settings, observer=observer, cancel=_CANCEL)
+    seconds = time.monotonic() - begun
+    _close(observer)
+    if not settings.quiet and settings.progress not in ("none", "json"):
+        _say_how_it_went(result, seconds)
+    match settings.format:
+        case "json":
+            output.emit(output.result_json(result, seconds))
+        case "text":
+            output.emit(output.result_text(result, seconds))
+        case _:
+            output.emit(str(result.path))
+    if sys.stdout.isatty() and sys.stderr.isatty() and not settings.quiet:
+        target = result.primary or result.path
+        if result.servable or result.primary:
+            output.tell(f"Next        vllm serve {target}")
+
+
+def _say_how_it_went(result: PullResult, seconds: float) -> None:
+    digest = f"{result.digest.algorithm}:{result.digest.short}"
+    if result.unchanged:
+        output.tell(
+            f"Up to date  {result.reference}  {digest}  {size(result.size)}"
+            f"  (checked in {duration(seconds)})"
+        )
+    else:
+        reused = f", {size(result.reused_bytes)} were here" if result.reused_bytes else ""
+        output.tell(
+            f"Ready       {size(result.size)} in {duration(seconds)}"
+            f" ({size(result.fetched_bytes)} fetched{reused}), verified"
+        )
+
+
+def _close(observer: Observer) -> None:
+    """Take bars away before anything else is written."""
+    close = getattr(observer, "close", None)
+    if close:
+        close()
+
+
+def _report(error: OciPullError, settings: Settings) -> None:
+    if isinstance(error, Cancelled):
+        output.tell(
+            f"Stopped. What was fetched is kept in {settings.cache}; the same command continues."
+        )
+    else:
+        output.report(error)
+    if settings.format == "json":
+        output.emit(output.error_json(_CANCEL.error if isinstance(error, Cancelled) else error))
+
+
+@app.command()
+@takes((*SELECTION, *NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
+def plan(reference: OneReference, *, given: Given) -> None:
+    """Say what a pull would fetch, reuse and leave out; nothing is written."""
+    settings = _load(given)
+    _checked(settings, lambda: _show_plan(reference, settings, make_progress(settings)))
+
+
+def _show_plan(reference: str, settings: Settings, observer: Observer) -> None:
+    preview = api.plan(reference, settings=settings, observer=observer, cancel=_CANCEL)
+    name = str(api.locate(reference, settings))
+    render = output.preview_json if settings.format == "json" else output.preview_text
+    output.emit(render(name, preview))
+
+
+@app.command()
+@takes(("platform", "select", *NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
+def inspect(
+    reference: OneReference,
+    *,
+    given: Given,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="the manifest's own bytes, and nothing else")
+    ] = False,
+) -> None:
+    """Say what is at a reference."""
+    settings = _load(given)
+    _checked(settings, lambda: _show_inspection(reference, settings, raw=raw))
+
+
+def _show_inspection(reference: str, settings: Settings, *, raw: bool) -> None:
+    observer = make_progress(settings)
+    if raw:
+        document = api.document(reference, settings=settings, observer=observer, cancel=_CANCEL)
+        sys.stdout.buffer.write(document.raw)
+        sys.stdout.buffer.flush()
+        return
+    inspection = api.inspect(reference, settings=settings, observer=observer, cancel=_CANCEL)
+    name = str(api.locate(reference, settings))
+    render = output.inspection_json if settings.format == "json" else output.inspection_text
+    output.emit(render(name, inspection))
+
+
+@cache.command("path")
+@takes((*SELECTION, "cache_dir", "default_registry", "format"))
+def cache_path(
+    reference: OneReference,
+    *,
+    given: Given,
+    primary: Annotated[
+        bool, typer.Option("--primary", help="the one file to hand to the engine (GGUF)")
+    ] = False,
+) -> None:
+    """Print the directory of a model that is complete in the cache, without any request."""
+    settings = _load(given)
+    _checked(settings, lambda: _show_path(reference, settings, primary=primary))
+
+
+def _checked(settings: Settings, work: Callable[[], None]) -> None:
+    """Do the work of a command that has one reference, and tell its failure in the wanted form."""
+    try:
+        work()
+    except OciPullError as error:
+        _report(error, settings)
+        raise typer.Exit(_exit_code(error)) from error
+
+
+def _show_path(reference: str, settings: Settings, *, primary: bool) -> None:
+    tree = api.find(reference, settings=settings)
+    path = tree.path
+    if primary:
+        if tree.receipt.primary is None:
+            raise UsageError(f"{reference} is a directory for the engine, not one file")
+        path = path.joinpath(*tree.receipt.primary.parts)
+    output.emit(output.path_json(path) if settings.format == "json" else str(path))

@@ -1,0 +1,85 @@
+"""Bars on a terminal, drawn by the thread that waits and by no other."""
+
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from oci_pull import events
+from oci_pull.cli.progress import Totals, described
+from oci_pull.cli.units import shortened
+
+_REDRAW = 0.1
+_NAME_WIDTH = 28
+_NARROW = 60
+#: Lines that stay above the bars.
+_SAID = (
+    events.Resolved,
+    events.Planned,
+    events.Retrying,
+    events.Waiting,
+    events.Restarted,
+    events.Warned,
+)
+
+
+class BarProgress:
+    """The total, and a bar for each blob that is being fetched."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream)
+        wide = self._console.width >= _NARROW
+        columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
+        columns += [TransferSpeedColumn(), TimeRemainingColumn()] if wide else []
+        self._progress = Progress(
+            *columns, console=self._console, auto_refresh=False, transient=True
+        )
+        self._totals = Totals()
+        self._bars: dict[str, TaskID] = {}
+        self._total: TaskID | None = None
+        self._drawn = 0.0
+
+    def on(self, event: events.Event) -> None:
+        """Take an event."""
+        self._totals.on(event)
+        if isinstance(event, _SAID) and (text := described(event)):
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        match event:
+            case events.Planned() if event.to_fetch:
+                self._total = self._progress.add_task(
+                    "total", total=event.size, completed=self._totals.done
+                )
+                self._progress.start()
+            case events.LayingOut():
+                self._progress.stop()
+            case events.Tick() if self._total is not None:
+                self._draw(self._total)
+
+    def _draw(self, total: TaskID) -> None:
+        now = time.monotonic()
+        if now - self._drawn < _REDRAW:
+            return
+        self._drawn = now
+        self._progress.update(total, completed=self._totals.done)
+        active = {str(each.digest): each for each in self._totals.active}
+        for digest in self._bars.keys() - active.keys():
+            self._progress.remove_task(self._bars.pop(digest))
+        for digest, each in active.items():
+            if digest not in self._bars:
+                name = shortened(each.name, _NAME_WIDTH)
+                self._bars[digest] = self._progress.add_task(name, total=each.size)
+            self._progress.update(self._bars[digest], completed=each.counter.value)
+        self._progress.refresh()
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._progress.stop()

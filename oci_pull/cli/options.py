@@ -1,0 +1,63 @@
+"""The options of `Settings` as parameters of commands, so that each is described once."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from oci_pull.settings import OPTIONS, PREFIX, Option, flag_of
+
+#: What every command that talks to a registry takes.
+NETWORK = (
+    "jobs", "retries", "stall_timeout", "connect_timeout", "max_wait", "plain_http",
+    "default_registry",
+)  # fmt: skip
+#: Which of several models, and which of its files.
+SELECTION = ("include", "exclude", "allow_pickle", "datasets", "platform", "select", "root")
+#: Everything.
+ALL = tuple(OPTIONS)
+
+Given = Mapping[str, object]
+
+
+def takes(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of these settings; it gets them as one mapping, `given`."""
+    chosen = tuple(names)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def with_options(**words: Any) -> None:
+            given = {name: words.pop(name) for name in chosen}
+            command(given=given, **words)
+
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
+        added = [_parameter(name, OPTIONS[name]) for name in chosen]
+        parameters = [*own, *added]
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        with_options.__doc__ = command.__doc__
+        with_options.__name__ = command.__name__
+        return with_options
+
+    return decorate
+
+
+def _parameter(name: str, option: Option) -> inspect.Parameter:
+    flags = [flag_of(name)]
+    if option.is_switch:
+        flags[0] += f"/--no-{name.replace('_', '-')}"
+    if option.short:
+        flags.append(option.short)
+    kind: Any = str | None
+    if option.is_switch:
+        kind = bool | None
+    elif option.is_list:
+        kind = list[str] | None
+    described = f"{option.help} [{PREFIX}{name.upper()}]"
+    annotation = Annotated[
+        kind,
+        typer.Option(*flags, metavar=option.metavar or None, help=described, show_default=False),
+    ]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )

@@ -1,0 +1,168 @@
+"""What is told on stderr while a pull runs: nothing, plain lines, or JSON lines."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from oci_pull import events
+from oci_pull.cli.units import duration, size
+from oci_pull.oci.digest import Digest
+
+#: Between two lines that say how far it is, in seconds: often enough to be seen alive, and no more
+#: than some sixty in an hour's log.
+_HEARTBEAT = 10.0
+
+
+class Totals:
+    """Adds up what the counters of the blobs say."""
+
+    def __init__(self) -> None:
+        self.planned: events.Planned | None = None
+        self._active: dict[str, events.Started] = {}
+        self.finished = 0
+
+    def on(self, event: events.Event) -> None:
+        """Take notice of an event."""
+        match event:
+            case events.Planned():
+                self.planned = event
+                self.finished = 0
+                self._active.clear()
+            case events.Started(digest=digest):
+                self._active[str(digest)] = event
+            case events.Fetched():
+                self.finished += 1
+
+    @property
+    def active(self) -> list[events.Started]:
+        """The blobs that are not complete yet."""
+        return [each for each in list(self._active.values()) if each.counter.value < each.size]
+
+    @property
+    def done(self) -> int:
+        """The bytes that are here, of all that are wanted."""
+        planned = self.planned
+        started = sum(each.counter.value for each in list(self._active.values()))
+        resumed = sum(each.resumed for each in list(self._active.values()))
+        if planned is None:
+            return started
+        return planned.reused + planned.resumed - resumed + started
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def on(self, event: events.Event) -> None:
+        """Take an event."""
+
+
+class PlainProgress:
+    """Whole lines, each of them worth keeping in a log."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float], stamps: bool) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._stamps = stamps
+        self._totals = Totals()
+        self._last = self._begun = clock()
+
+    def on(self, event: events.Event) -> None:
+        """Take an event."""
+        self._totals.on(event)
+        if isinstance(event, events.Tick):
+            self._beat()
+        elif text := described(event):
+            self._line(text)
+
+    def _beat(self) -> None:
+        planned = self._totals.planned
+        now = self._clock()
+        if planned is None or now - self._last < _HEARTBEAT or not self._totals.active:
+            return
+        done = self._totals.done
+        share = 100 * done // max(1, planned.size)
+        fetched = max(0, done - planned.reused - planned.resumed)
+        rate = fetched / max(0.001, now - self._begun)
+        self._line(f"{share}%  {size(done)} of {size(planned.size)}  {size(rate)}/s")
+
+    def _line(self, text: str) -> None:
+        self._last = self._clock()
+        stamp = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} " if self._stamps else ""
+        self._stream.write(f"{stamp}{text}\n")
+        self._stream.flush()
+
+
+def described(event: events.Event) -> str:
+    """An event in words, empty for what is not worth a line."""
+    in_words = _WORDS.get(type(event))
+    return in_words(event) if in_words else ""
+
+
+def _planned(event: events.Planned) -> str:
+    archives = f" and {event.archives} archives" if event.archives else ""
+    line = f"plan {event.files} files{archives}, {size(event.size)}"
+    return f"{line}, to fetch {size(event.to_fetch)}, free {size(event.free)}" + _already_here(
+        event
+    )
+
+
+def _already_here(planned: events.Planned) -> str:
+    if planned.resumed:
+        return f"; resuming, {size(planned.reused + planned.resumed)} already here"
+    return f"; {size(planned.reused)} already here" if planned.reused else ""
+
+
+def _id(digest: Digest) -> str:
+    return f"{digest.algorithm}:{digest.short}"
+
+
+_WORDS: dict[type, Callable[[Any], str]] = {
+    events.Resolved: lambda e: f"resolved {e.reference} -> {_id(e.digest)} {e.packaging}",
+    events.Planned: _planned,
+    events.Retrying: lambda e: (
+        f"retry {e.attempt}/{e.attempts} of {e.name} in {duration(e.wait)}: {e.reason}"
+    ),
+    events.Waiting: lambda e: f"waiting for {e.owner}, which is fetching {e.name}",
+    events.Restarted: lambda e: f"starting {e.name} again: {e.reason}",
+    events.Fetched: lambda e: f"verified {e.name}  {size(e.size)}",
+    events.Unpacking: lambda e: f"unpacking {e.name}",
+    events.Warned: lambda e: f"warning: {e.message}",
+}
+
+
+class JsonProgress:
+    """One JSON object a line: `t`, `event`, and the event's own facts."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._totals = Totals()
+        self._last = clock()
+
+    def on(self, event: events.Event) -> None:
+        """Take an event."""
+        self._totals.on(event)
+        if not isinstance(event, events.Tick):
+            name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(event).__name__)
+            self._write(name.removeprefix("_"), _facts(event))
+        elif self._totals.planned and self._clock() - self._last >= 1:
+            total = self._totals.planned.size
+            self._write("progress", {"done": self._totals.done, "total": total})
+
+    def _write(self, name: str, facts: dict[str, Any]) -> None:
+        self._last = self._clock()
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._stream.write(json.dumps({"t": moment, "event": name, **facts}) + "\n")
+        self._stream.flush()
+
+
+def _facts(event: Any) -> dict[str, Any]:
+    assert is_dataclass(event)
+    facts = {each.name: getattr(event, each.name) for each in fields(event)}
+    facts.pop("counter", None)
+    return {
+        key: value if isinstance(value, str | int | float) else str(value)
+        for key, value in facts.items()
+    }

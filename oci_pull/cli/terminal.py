@@ -1,0 +1,34 @@
+"""Which progress suits the stream that it goes to."""
+
+import sys
+import time
+from typing import TextIO
+
+from oci_pull.cli.progress import JsonProgress, NoProgress, PlainProgress
+from oci_pull.ports import Observer
+from oci_pull.settings import Settings
+
+
+def make_progress(settings: Settings, stream: TextIO | None = None) -> Observer:
+    """The observer that the settings and the terminal call for.
+
+    Whether stderr is a terminal is looked at here: Rich takes FORCE_COLOR and GitHub's variables
+    for one, and would fill logs with bars.
+    """
+    stream = stream or sys.stderr
+    if settings.quiet:
+        return NoProgress()
+    kind = settings.progress
+    if kind == "auto":
+        kind = "bar" if stream.isatty() and not settings.is_logged else "plain"
+    match kind:
+        case "none":
+            return NoProgress()
+        case "json":
+            return JsonProgress(stream, clock=time.monotonic)
+        case "bar":
+            from oci_pull.cli.bar import BarProgress
+
+            return BarProgress(stream)
+        case _:
+            return PlainProgress(stream, clock=time.monotonic, stamps=not settings.is_logged)

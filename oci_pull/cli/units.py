@@ -1,0 +1,35 @@
+"""Bytes, seconds and names as people read them. Units are decimal, as disks are sold."""
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_STEP = 1000.0
+_MINUTE, _HOUR = 60, 3600
+
+
+def size(count: float) -> str:
+    """Bytes: `0 B`, `1.2 kB`, `60.1 GB`."""
+    value = float(count)
+    unit = 0
+    while value >= _STEP - 0.05 and unit < len(_UNITS) - 1:
+        value /= _STEP
+        unit += 1
+    return f"{value:.0f} B" if not unit else f"{value:.1f} {_UNITS[unit]}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds: `0.3 s`, `12 s`, `3:14`, `1:02:03`."""
+    if seconds < 10:  # noqa: PLR2004 - below that, tenths matter
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}:{whole % _MINUTE:02d}"
+    return f"{whole // _HOUR}:{whole % _HOUR // _MINUTE:02d}:{whole % _MINUTE:02d}"
+
+
+def shortened(text: str, width: int) -> str:
+    """At most `width` characters; what goes is in the middle, as both ends tell shards apart."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    return f"{text[:head]}~{text[len(text) - (width - 1 - head) :]}"

@@ -1,0 +1,127 @@
+"""What a pull tells its observer: frozen facts, and counters to be read at leisure."""
+
+from dataclasses import dataclass
+
+from oci_pull.oci.digest import Digest
+
+
+class Counter:
+    """Bytes so far. One worker writes it, anybody may read it; it never runs backwards."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The reference was resolved, and its packaging recognised."""
+
+    reference: str
+    digest: Digest
+    packaging: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Everything is known that is known before the first byte. Sizes in bytes."""
+
+    files: int
+    #: Archives whose files are not counted, because nobody has looked into them yet.
+    archives: int
+    size: int
+    #: In whole blobs that are here already.
+    reused: int
+    #: In parts of blobs that an earlier run has left.
+    resumed: int
+    to_fetch: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A blob is being fetched; `counter` starts at the bytes that were here already."""
+
+    name: str
+    digest: Digest
+    size: int
+    resumed: int
+    counter: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """Something failed and will be tried again after `wait` seconds."""
+
+    name: str
+    attempt: int
+    attempts: int
+    wait: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody else is fetching the same blob; it will be reused."""
+
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """What was fetched of a blob turned out to be wrong, and it is fetched anew."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A blob is complete, verified, and under its final name."""
+
+    name: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """An archive is being unpacked."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayingOut:
+    """Everything is here, and the tree is being built."""
+
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A moment has passed: time to look at the counters. Always from the thread that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that a person should know and that stops nothing."""
+
+    message: str
+
+
+Event = (
+    Resolved
+    | Planned
+    | Started
+    | Retrying
+    | Waiting
+    | Restarted
+    | Fetched
+    | Unpacking
+    | LayingOut
+    | Tick
+    | Warned
+)

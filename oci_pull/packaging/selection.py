@@ -1,0 +1,86 @@
+"""Which files of a model are wanted."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from oci_pull.errors import PickleOnly
+from oci_pull.oci.digest import Digest
+from oci_pull.packaging.path import RelPath
+from oci_pull.packaging.plan import LeftOut
+
+#: Loading any of these can run code that is in it.
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
+#: Weights that are data and nothing else.
+SAFE_WEIGHTS = (".safetensors", ".gguf", ".onnx", ".dduf")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was asked for of a model; part of the identity of a tree.
+
+    Globs are matched against the final path, `*` crosses directories, and a pattern that ends in
+    `/` means everything below it, all as `hf download` has it.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    allow_pickle: bool = False
+    datasets: bool = False
+    root: str = ""
+
+    @property
+    def key(self) -> str:
+        """Empty for the whole model, else eight hex digits that name this selection."""
+        if self == Selection():
+            return ""
+        canonical = json.dumps(asdict(self), sort_keys=True)
+        return Digest.of(canonical.encode()).hex[:8]
+
+    def reason_against(self, path: RelPath) -> str | None:
+        """Why the patterns leave a file out, None where they let it in."""
+        if self.include and not _matches(path, self.include):
+            return "not in --include"
+        if _matches(path, self.exclude):
+            return "excluded by --exclude"
+        return None
+
+
+def _matches(path: RelPath, patterns: Sequence[str]) -> bool:
+    return any(
+        fnmatchcase(str(path), pattern + "*" if pattern.endswith("/") else pattern)
+        for pattern in patterns
+    )
+
+
+def leave_out_pickles(
+    files: Iterable[T], path_of: Callable[[T], RelPath], size_of: Callable[[T], int]
+) -> tuple[list[T], list[LeftOut]]:
+    """The files without the pickles, and the pickles.
+
+    Raises:
+        PickleOnly: there are no other weights.
+    """
+    kept: list[T] = []
+    pickles: list[T] = []
+    for file in files:
+        (pickles if _is_pickle(path_of(file)) else kept).append(file)
+    if pickles and not any(_is_safe(path_of(file)) for file in kept):
+        raise PickleOnly(
+            f"the only weights are pickles ({path_of(pickles[0])}); loading them can run code",
+            hint="--allow-pickle  if you trust the publisher",
+        )
+    reason = "a pickle; safer weights are there"
+    return kept, [LeftOut(str(path_of(file)), size_of(file), reason) for file in pickles]
+
+
+def _is_pickle(path: RelPath) -> bool:
+    return path.name.lower().endswith(PICKLES)
+
+
+def _is_safe(path: RelPath) -> bool:
+    return path.name.lower().endswith(SAFE_WEIGHTS)

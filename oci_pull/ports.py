@@ -1,0 +1,276 @@
+"""What the core asks of the outside world. Each protocol is as small as its one use."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from oci_pull.events import Event
+from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.digest import Bytes, Digest
+from oci_pull.oci.manifest import Document
+from oci_pull.oci.ranges import Span
+from oci_pull.oci.reference import Locator
+from oci_pull.oci.verify import Verified
+from oci_pull.packaging.layout import Layout, Member
+from oci_pull.packaging.path import RelPath
+from oci_pull.packaging.plan import Compression
+from oci_pull.packaging.receipt import Receipt
+from oci_pull.packaging.servable import TreeView
+
+T = TypeVar("T")
+
+
+class Cancel(Protocol):
+    """Anything that can be set to stop a pull, such as a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether to stop; asked at least every 200 ms."""
+
+
+class Observer(Protocol):
+    """Whoever wants to know what happens."""
+
+    def on(self, event: Event) -> None:
+        """Take an event; called from several threads, and must not block."""
+
+
+class Clock(Protocol):
+    """Time, as it is passed in."""
+
+    def now(self) -> float:
+        """Seconds that never run backwards."""
+
+    def wait(self, seconds: float, cancel: Cancel) -> None:
+        """Return after so many seconds; raises `Cancelled` as soon as `cancel` is set."""
+
+
+class BodyStream(Protocol):
+    """The body of a reply that was checked against what was asked for."""
+
+    @property
+    def start(self) -> int:
+        """The offset in the blob of the first byte: the one asked for, or 0 without ranges."""
+
+    @property
+    def origin(self) -> str:
+        """The `host:port` that serves it."""
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill some of `view`, 0 at the end; raises `TransferError`."""
+
+    def abort(self) -> None:
+        """Make a `readinto` that waits in another thread fail now."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+class Source(Protocol):
+    """Where an artifact comes from: a registry, or a layout on disk."""
+
+    def digest_of(self, tag: str) -> Digest | None:
+        """What the tag is now, asked cheaply; None where that could not be told."""
+
+    def document(self, selector: str | Digest) -> Document:
+        """The manifest or index of a tag or a digest; raises `NotFoundError`, `TransferError`."""
+
+    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> BodyStream:
+        """The bytes of a span of a blob; raises `TransferError`, `BlobUnknown`, `AccessError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob(Verified):
+    """A blob under its final name. Only a verified commit makes one: holding it is the proof."""
+
+    path: Path
+
+
+class PartialBlob(Protocol):
+    """A blob that is being fetched, and that belongs to this process alone."""
+
+    @property
+    def present(self) -> tuple[Span, ...]:
+        """The ranges that are on disk, merged and in order."""
+
+    def write_at(self, offset: int, data: Bytes) -> None:
+        """Write bytes; they count when they are recorded. Raises `DiskError`."""
+
+    def record(self, span: Span) -> None:
+        """Note durably that a range was written, so that a later run does not fetch it again."""
+
+    def pread(self, view: memoryview, offset: int) -> int:
+        """Read back what was written."""
+
+    def keep_alive(self) -> None:
+        """Tell other hosts that the owner lives."""
+
+    def commit(self, proof: Verified) -> StoredBlob:
+        """Give the blob its final name, durably; raises `Busy` if it was taken over meanwhile."""
+
+    def discard(self) -> None:
+        """Forget every byte and stay the owner."""
+
+    def release(self) -> None:
+        """Give up ownership and keep what is on disk for whoever claims it next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Somebody else is fetching the blob."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What is on disk of a blob that is not complete, in bytes."""
+
+    present: int = 0
+    #: Reserved on disk, whether written or not.
+    allocated: int = 0
+
+
+class Documents(Protocol):
+    """Manifests and indexes that were seen before."""
+
+    def recall(self, digest: Digest) -> bytes | None:
+        """The bytes of a manifest or an index, unparsed; None if they are not here."""
+
+    def keep(self, document: Document) -> None:
+        """Store the bytes of a document; raises `DiskError`."""
+
+
+class BlobStore(Protocol):
+    """Verified blobs by digest, and the unfinished ones."""
+
+    def find(self, blob: Descriptor) -> StoredBlob | None:
+        """The blob if it is complete."""
+
+    def add(self, blob: Descriptor, content: bytes) -> StoredBlob:
+        """Store content that is in memory; raises `DigestMismatch` if it is not the blob."""
+
+    def claim(self, blob: Descriptor) -> StoredBlob | PartialBlob | Taken:
+        """The blob if it is complete, else the ownership of what is there of it, if it is free."""
+
+    def unfinished(self, blob: Descriptor) -> Unfinished:
+        """How much of a blob an earlier run has left."""
+
+    def drop(self, blob: Descriptor) -> None:
+        """Remove a blob that is no longer needed."""
+
+
+class Reader(Protocol):
+    """The bytes of a blob in order."""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, empty at the end."""
+
+
+class Staged(Protocol):
+    """Something built from a blob before that was proved to be the right one."""
+
+    def publish(self, proof: Verified) -> None:
+        """Give it its final name."""
+
+    def discard(self) -> None:
+        """Remove it."""
+
+
+class Consumer(Protocol):
+    """Whoever turns the bytes of a blob into something else while they are there."""
+
+    def consume(self, reader: Reader) -> Staged:
+        """Read to the end; raises `DamagedArchive`, `UnsafeArchive`, `DiskError`."""
+
+
+class LayerStore(Protocol):
+    """The file sets of archives."""
+
+    def members(self, archive: Descriptor) -> Sequence[Member] | None:
+        """The files of an archive that was unpacked, None if it was not."""
+
+    def unpacker(self, archive: Descriptor, compression: Compression) -> Consumer:
+        """Whoever unpacks the archive."""
+
+    def member(self, blob: StoredBlob, name: RelPath, limit: int) -> bytes | None:
+        """One file of an uncompressed archive without unpacking it, None if it is not in it."""
+
+
+class References(Protocol):
+    """What tags were last seen to be."""
+
+    def recall(self, reference: Locator) -> Digest | None:
+        """The digest that a tag had, None if it was never seen."""
+
+    def remember(self, reference: Locator, digest: Digest) -> None:
+        """Note what a tag is now, and what the cache holds; raises `DiskError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A complete model directory."""
+
+    path: Path
+    receipt: Receipt
+
+
+class StagedTree(TreeView, Protocol):
+    """A tree beside its final place."""
+
+    def publish(self, receipt: Receipt) -> Tree:
+        """Give it its final name, whole; raises `DiskError`."""
+
+    def discard(self) -> None:
+        """Remove it."""
+
+
+class Destination(Protocol):
+    """Where trees are laid out: the cache, or a directory of the user's."""
+
+    def check(self) -> None:
+        """Refuse now what could only fail later; raises `TargetNotUsable`, `NotWritable`."""
+
+    def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:
+        """The complete tree of a manifest, stamped as used."""
+
+    def stage(
+        self, reference: Locator, manifest: Digest, selection: str, layout: Layout
+    ) -> StagedTree:
+        """Build the tree of a layout whose blobs and archives are all here."""
+
+
+class Space(Protocol):
+    """Room on the disks that a pull writes to."""
+
+    def check(self, incoming: int, tree: int) -> int:
+        """The free bytes beside the cache.
+
+        Raises `NoSpace` if `incoming` bytes do not fit there, or the `tree` where it goes.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A blob to be fetched; `unpack` is fed with it where it is an archive."""
+
+    name: str
+    blob: Descriptor
+    unpack: Consumer | None = None
+
+
+class Fetcher(Protocol):
+    """The engine, bound to the source, the store and the observer of one pull."""
+
+    @property
+    def fetched(self) -> int:
+        """The bytes of blobs that came over the network so far."""
+
+    def fetch(self, jobs: Sequence[Job]) -> Mapping[Digest, StoredBlob]:
+        """Every blob, verified and under its final name."""
+
+    def read(self, wanted: Sequence[tuple[Descriptor, Span]]) -> Sequence[bytes]:
+        """A few bytes of each of some blobs; they are kept for the rest of their download."""
+
+    def persist(self, what: str, ask: Callable[[], T]) -> T:
+        """Ask again while that helps and the budget lasts."""

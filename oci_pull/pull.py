@@ -1,0 +1,172 @@
+"""From a reference to a directory that an engine serves: the whole program, over ports."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_pull.events import LayingOut, Planned, Resolved, Warned
+from oci_pull.oci.digest import Digest
+from oci_pull.oci.reference import Locator
+from oci_pull.packaging.layout import FromBlob, Layout
+from oci_pull.packaging.plan import Plan
+from oci_pull.packaging.receipt import PlacedFile, Receipt
+from oci_pull.packaging.servable import examine
+from oci_pull.ports import Destination, Observer, Space, Tree
+from oci_pull.prepare import (
+    Request,
+    Resolution,
+    Shelves,
+    Supply,
+    arrange_known,
+    make_plan,
+    provide,
+    resolve,
+)
+
+#: An archive larger than this (bytes) does not stay beside its files.
+_KEPT_ARCHIVE = 64 * 1000 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The outside world as one pull sees it."""
+
+    shelves: Shelves
+    destination: Destination
+    space: Space
+    observer: Observer
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """A model directory that is complete and verified."""
+
+    path: Path
+    reference: Locator
+    digest: Digest
+    packaging: str
+    files: tuple[PlacedFile, ...]
+    fetched_bytes: int
+    reused_bytes: int
+    #: Nothing had to be done: the directory was there.
+    unchanged: bool
+    warnings: tuple[str, ...]
+    servable: bool
+    #: The one file to hand to the engine, where it wants a file and not the directory.
+    primary: Path | None
+
+    @property
+    def size(self) -> int:
+        """The sum of the files in bytes."""
+        return sum(file.size for file in self.files)
+
+
+def pull(request: Request, tools: Tools) -> PullResult:
+    """The model at the reference is in its directory, complete and verified.
+
+    Raises:
+        OciPullError: a subclass for every cause; nothing is under a final name that is not whole,
+            and what was fetched is kept for the next run.
+    """
+    shelves, selection = tools.shelves, request.selection
+    tools.destination.check()
+    found = resolve(request, shelves)
+    manifest = found.manifest.descriptor.digest
+    if tree := tools.destination.find(request.reference, manifest, selection.key):
+        if _has_moved(request, found, shelves):
+            shelves.references.remember(request.reference, found.digest)
+        return _result(request, found, tree, reused=tree.receipt.size, unchanged=True)
+    plan = make_plan(found.manifest, shelves)
+    tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
+    wanted = arrange_known(plan, selection, shelves)
+    supply = provide(plan, wanted, selection, shelves)
+    free = tools.space.check(supply.to_write + supply.unpacked, _tree_size(wanted, supply))
+    tools.observer.on(_planned(wanted, plan, supply, free))
+    shelves.fetcher.fetch(supply.jobs)
+    layout = arrange_known(plan, selection, shelves)
+    tools.observer.on(LayingOut(len(layout.files)))
+    tree = _lay_out(request, found, plan, layout, tools)
+    if not request.keep_archives:
+        _drop_archives(plan, shelves)
+    shelves.references.remember(request.reference, found.digest)
+    fetched = shelves.fetcher.fetched
+    return _result(request, found, tree, fetched=fetched, reused=max(0, supply.size - fetched))
+
+
+def _tree_size(wanted: Layout, supply: Supply) -> int:
+    return sum(file.size for file in wanted.files) + supply.unpacked
+
+
+def _planned(wanted: Layout, plan: Plan, supply: Supply, free: int) -> Planned:
+    files = sum(isinstance(file.origin, FromBlob) for file in wanted.files)
+    return Planned(
+        files=files,
+        archives=len(plan.archives),
+        size=supply.size,
+        reused=supply.reused,
+        resumed=supply.resumed,
+        to_fetch=supply.to_fetch,
+        free=free,
+    )
+
+
+def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, tools: Tools) -> Tree:
+    """Build the tree beside its place, see whether it holds together, and only then move it."""
+    manifest = found.manifest.descriptor
+    key = request.selection.key
+    staged = tools.destination.stage(request.reference, manifest.digest, key, layout)
+    try:
+        verdict = examine(staged, layout.left_out)
+        for warning in verdict.warnings:
+            tools.observer.on(Warned(warning))
+        receipt = Receipt(
+            reference=str(request.reference),
+            digest=found.digest,
+            manifest=manifest,
+            packaging=plan.packaging,
+            selection=key,
+            files=tuple(PlacedFile(file.path, file.size, file.digest) for file in layout.files),
+            servable=verdict.servable,
+            primary=verdict.primary,
+            warnings=verdict.warnings,
+        )
+        return staged.publish(receipt)
+    finally:
+        staged.discard()
+
+
+def _drop_archives(plan: Plan, shelves: Shelves) -> None:
+    for op in plan.archives:
+        if op.blob.size > _KEPT_ARCHIVE and shelves.layers.members(op.blob) is not None:
+            shelves.store.drop(op.blob)
+
+
+def _has_moved(request: Request, found: Resolution, shelves: Shelves) -> bool:
+    """Whether the tag is not what it was last seen to be; a hit writes nothing else."""
+    if request.reference.moving_tag is None:
+        return False
+    return shelves.references.recall(request.reference) != found.digest
+
+
+def _result(
+    request: Request,
+    found: Resolution,
+    tree: Tree,
+    *,
+    fetched: int = 0,
+    reused: int = 0,
+    unchanged: bool = False,
+) -> PullResult:
+    receipt = tree.receipt
+    return PullResult(
+        path=tree.path,
+        reference=request.reference,
+        digest=found.digest,
+        packaging=receipt.packaging,
+        files=receipt.files,
+        fetched_bytes=fetched,
+        reused_bytes=reused,
+        unchanged=unchanged,
+        warnings=receipt.warnings,
+        servable=receipt.servable,
+        primary=tree.path.joinpath(*receipt.primary.parts) if receipt.primary else None,
+    )
