@@ -88,9 +88,10 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Unpacking:
-    """An archive is being unpacked."""
+    """An archive of `size` bytes is being unpacked."""
 
     name: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from oci_pull import events
 from oci_pull.cli.progress import Totals, described
 from oci_pull.cli.units import shortened
 
+#: The width of the word that a line begins with.
+LABEL = 12
 _REDRAW = 0.1
 _NAME_WIDTH = 28
 _NARROW = 60
@@ -51,8 +53,9 @@ class BarProgress:
     def on(self, event: events.Event) -> None:
         """Take an event."""
         self._totals.on(event)
-        if isinstance(event, _SAID) and (text := described(event)):
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if isinstance(event, _SAID) and (words := described(event)):
+            line = f"{words[0].capitalize():{LABEL}}{words[1]}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         match event:
             case events.Planned() if event.to_fetch:
                 self._total = self._progress.add_task(

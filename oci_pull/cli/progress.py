@@ -8,11 +8,12 @@ from typing import Any, TextIO
 
 from oci_pull import events
 from oci_pull.cli.units import duration, size
-from oci_pull.oci.digest import Digest
 
 #: Between two lines that say how far it is, in seconds: often enough to be seen alive, and no more
 #: than some sixty in an hour's log.
 _HEARTBEAT = 10.0
+#: Files below this get no line of their own (bytes).
+_SMALL = 10_000_000
 
 
 class Totals:
@@ -73,8 +74,13 @@ class PlainProgress:
         self._totals.on(event)
         if isinstance(event, events.Tick):
             self._beat()
-        elif text := described(event):
-            self._line(text)
+        elif not self._is_small(event) and (words := described(event)):
+            self._line(" ".join(words))
+
+    @staticmethod
+    def _is_small(event: events.Event) -> bool:
+        """Whether it is about one of the many files that nobody waits for."""
+        return isinstance(event, events.Fetched | events.Unpacking) and event.size < _SMALL
 
     def _beat(self) -> None:
         planned = self._totals.planned
@@ -94,15 +100,15 @@ class PlainProgress:
         self._stream.flush()
 
 
-def described(event: events.Event) -> str:
-    """An event in words, empty for what is not worth a line."""
-    in_words = _WORDS.get(type(event))
-    return in_words(event) if in_words else ""
+def described(event: events.Event) -> tuple[str, str] | None:
+    """An event as a word and the facts, None for what is not worth a line."""
+    words = _WORDS.get(type(event))
+    return words(event) if words else None
 
 
 def _planned(event: events.Planned) -> str:
     archives = f" and {event.archives} archives" if event.archives else ""
-    line = f"plan {event.files} files{archives}, {size(event.size)}"
+    line = f"{event.files} files{archives}, {size(event.size)}"
     return f"{line}, to fetch {size(event.to_fetch)}, free {size(event.free)}" + _already_here(
         event
     )
@@ -114,21 +120,21 @@ def _already_here(planned: events.Planned) -> str:
     return f"; {size(planned.reused)} already here" if planned.reused else ""
 
 
-def _id(digest: Digest) -> str:
-    return f"{digest.algorithm}:{digest.short}"
-
-
-_WORDS: dict[type, Callable[[Any], str]] = {
-    events.Resolved: lambda e: f"resolved {e.reference} -> {_id(e.digest)} {e.packaging}",
-    events.Planned: _planned,
-    events.Retrying: lambda e: (
-        f"retry {e.attempt}/{e.attempts} of {e.name} in {duration(e.wait)}: {e.reason}"
+_WORDS: dict[type, Callable[[Any], tuple[str, str]]] = {
+    events.Resolved: lambda e: (
+        "resolved",
+        f"{e.reference} -> {e.digest.algorithm}:{e.digest.short} ({e.packaging})",
     ),
-    events.Waiting: lambda e: f"waiting for {e.owner}, which is fetching {e.name}",
-    events.Restarted: lambda e: f"starting {e.name} again: {e.reason}",
-    events.Fetched: lambda e: f"verified {e.name}  {size(e.size)}",
-    events.Unpacking: lambda e: f"unpacking {e.name}",
-    events.Warned: lambda e: f"warning: {e.message}",
+    events.Planned: lambda e: ("plan", _planned(e)),
+    events.Retrying: lambda e: (
+        "retry",
+        f"{e.attempt}/{e.attempts} of {e.name} in {duration(e.wait)}: {e.reason}",
+    ),
+    events.Waiting: lambda e: ("waiting", f"for {e.owner}, which is fetching {e.name}"),
+    events.Restarted: lambda e: ("again", f"{e.name} from the start: {e.reason}"),
+    events.Fetched: lambda e: ("verified", f"{e.name}  {size(e.size)}"),
+    events.Unpacking: lambda e: ("unpacking", f"{e.name}  {size(e.size)}"),
+    events.Warned: lambda e: ("warning", e.message),
 }
 
 

@@ -70,7 +70,7 @@ def obtain(job: Job, line: Line) -> StoredBlob:
         line.observer.on(Fetched(job.name, job.blob.digest, job.blob.size))
         break
     if job.unpack:
-        line.observer.on(Unpacking(job.name))
+        line.observer.on(Unpacking(job.name, job.blob.size))
         with blob.path.open("rb") as reader:
             staged = job.unpack.consume(reader)
         try:

@@ -1,0 +1,74 @@
+# Everything that is done to this checkout. `make help` lists it.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || echo python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+PYTEST := $(RUN) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover build clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 14
+
+setup: $(VENV)/.ready ## Make the virtual environment with everything that development needs
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "oci-pull needs Python 3.11 or later: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "this Python has no venv: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade 'pip>=25.1'
+	$(RUN) -m pip install --quiet --editable . --group dev
+	@touch $@
+
+tools: setup ## Fetch the registry and the web server that tests and the demonstration use
+	@$(RUN) -m tests.servers.debian docker-registry nginx
+
+demo: tools ## Pull a real model from a registry on this machine, with a token, and show it
+	@$(RUN) -m tests.demo
+
+fmt: setup ## Format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lint: setup ## Check style and spelling
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/codespell oci_pull tests docs examples README.md CHANGELOG.md Makefile
+
+types: setup ## Check types
+	$(VENV)/bin/mypy
+
+layers: setup ## Check who imports whom
+	$(VENV)/bin/lint-imports
+
+unit: setup ## Run the tests that need nothing but Python
+	$(PYTEST) tests/unit
+
+integration: tools ## Run the tests against real registries
+	$(PYTEST) tests/integration
+
+e2e: tools ## Run the tests of the installed command
+	$(PYTEST) tests/e2e
+
+test: tools ## Run all tests; what a missing program makes impossible is said
+	$(PYTEST)
+
+check: lint types layers build ## What CI runs: everything, and nothing may be skipped
+	$(RUN) -m tests.servers.debian docker-registry nginx skopeo buildah
+	OCI_PULL_TEST_NO_SKIPS=1 $(MAKE) --no-print-directory test
+
+cover: tools ## Run the unit tests and say which branches they miss
+	$(PYTEST) tests/unit --cov --cov-branch --cov-report=term-missing:skip-covered
+
+build: setup ## Build the wheel and the source distribution
+	rm -rf dist
+	$(RUN) -m build --outdir dist . > /dev/null
+	@ls dist
+
+clean: ## Remove everything that is not in the repository
+	rm -rf $(VENV) .tools build dist .coverage .*_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,27 @@
+"""What holds for every test: nothing leaks in from outside, and CI skips nothing."""
+
+import os
+
+import pytest
+
+#: Set by `make check`: a skipped test is a failed one.
+_NO_SKIPS = "OCI_PULL_TEST_NO_SKIPS"
+_LEAKS = ("OCI_PULL_", "DOCKER_", "REGISTRY_AUTH_FILE", "XDG_", "NO_COLOR", "FORCE_COLOR")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No option, credential, or proxy of the machine decides how a test ends."""
+    for name in list(os.environ):
+        if name.startswith(_LEAKS) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run that has skipped something where nothing may be skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get(_NO_SKIPS) or reporter is None or exitstatus:
+        return
+    if skipped := reporter.stats.get("skipped"):
+        reporter.write_line(f"{len(skipped)} tests were skipped, and none may be", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
