@@ -103,7 +103,8 @@ def pull(
     """The model at a reference is in a directory, complete and verified.
 
     Options have the names of the command line (`output`, `cache_dir`, `include`, `exclude`,
-    `offline`, `jobs`, ...); without `settings` the environment is honoured as the command does it.
+    `offline`, `jobs`, ...) and win over `settings`; without these the environment is honoured as
+    the command does it.
     `observer` is told what happens, from several threads; `cancel` is anything with `is_set()`,
     asked several times a second.
 
@@ -113,7 +114,7 @@ def pull(
     Example:
         >>> pull("ai/smollm2", output="/models/smollm2").path  # doctest: +SKIP
     """
-    settings = settings or Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
+    settings = _settings(settings, options)
     with _workshop(reference, settings, observer, cancel) as shop:
         tools = Tools(shop.shelves, shop.destination, shop.space, shop.observer)
         return run(shop.request, tools)
@@ -128,7 +129,7 @@ def plan(
     **options: Unpack[Options],
 ) -> Preview:
     """What a pull would do; nothing is written to the cache. Arguments and errors as of `pull`."""
-    settings = settings or Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
+    settings = _settings(settings, options)
     with _workshop(reference, settings, observer, cancel, is_dry=True) as shop:
         return prepare.preview(shop.request, shop.shelves)
 
@@ -142,7 +143,7 @@ def inspect(
     **options: Unpack[Options],
 ) -> Inspection:
     """What is at a reference; nothing is written there. Arguments and errors as of `pull`."""
-    settings = settings or Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
+    settings = _settings(settings, options)
     with _workshop(reference, settings, observer, cancel, is_dry=True) as shop:
         return prepare.inspect(shop.request, shop.shelves)
 
@@ -172,6 +173,11 @@ def find(reference: str | Locator, *, settings: Settings) -> Tree:
                 hint=f"oci-pull {request.reference}",
             )
         return tree
+
+
+def _settings(settings: Settings | None, options: Options) -> Settings:
+    given = settings or Settings.load(os.environ)  # noqa: TID251 - handed to settings
+    return given.with_options(options)
 
 
 @contextmanager

@@ -35,6 +35,8 @@ class Planned:
     reused: int
     #: In parts of blobs that an earlier run has left.
     resumed: int
+    #: Of these two, what this very run had to fetch in order to plan.
+    early: int
     to_fetch: int
     free: int
 

@@ -80,7 +80,8 @@ def pull(request: Request, tools: Tools) -> PullResult:
     wanted = arrange_known(plan, selection, shelves)
     supply = provide(plan, wanted, selection, shelves)
     free = tools.space.check(supply.to_write + supply.unpacked, _tree_size(wanted, supply))
-    tools.observer.on(_planned(wanted, plan, supply, free))
+    early = shelves.fetcher.fetched
+    tools.observer.on(_planned(wanted, plan, supply, early=early, free=free))
     shelves.fetcher.fetch(supply.jobs)
     layout = arrange_known(plan, selection, shelves)
     tools.observer.on(LayingOut(len(layout.files)))
@@ -96,7 +97,7 @@ def _tree_size(wanted: Layout, supply: Supply) -> int:
     return sum(file.size for file in wanted.files) + supply.unpacked
 
 
-def _planned(wanted: Layout, plan: Plan, supply: Supply, free: int) -> Planned:
+def _planned(wanted: Layout, plan: Plan, supply: Supply, *, early: int, free: int) -> Planned:
     files = sum(isinstance(file.origin, FromBlob) for file in wanted.files)
     return Planned(
         files=files,
@@ -104,6 +105,7 @@ def _planned(wanted: Layout, plan: Plan, supply: Supply, free: int) -> Planned:
         size=supply.size,
         reused=supply.reused,
         resumed=supply.resumed,
+        early=early,
         to_fetch=supply.to_fetch,
         free=free,
     )

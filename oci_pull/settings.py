@@ -6,9 +6,9 @@ This is the only module that knows the environment, and it is handed to it.
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from oci_pull.errors import InvalidSetting
 from oci_pull.oci.descriptor import Platform
@@ -188,30 +188,44 @@ class Settings:
     def load(cls, environ: Mapping[str, str], given: Mapping[str, object] | None = None) -> Self:
         """What was given, else what the environment says, else the default.
 
-        `given` has values by field name: text as typed, or values of the right type; None counts
-        as not given.
+        `given` has values by field name: text as typed, or values of the right type.
 
         Raises:
             InvalidSetting: a value that cannot be, naming the option or the variable.
+            TypeError: there is no such option.
         """
         values: dict[str, Any] = {}
         for name, option in OPTIONS.items():
-            value = (given or {}).get(name)
             variable = PREFIX + name.upper()
-            if value is not None and value != ():
-                values[name] = _given(flag_of(name), option, value)
-            elif text := environ.get(variable):
+            if text := environ.get(variable):
                 parts = [part.strip() for part in text.split(",")] if option.is_list else text
                 values[name] = _given(variable, option, parts)
         home = Path(environ["HOME"]) if environ.get("HOME") else None
         docker = environ.get("DOCKER_CONFIG")
-        return cls(
+        found = cls(
             **values,
             home=home,
             docker_config=Path(docker) if docker else home and home / ".docker",
             default_cache=_default_cache(environ, home),
             is_logged=any(environ.get(name) for name in ("CI", "JOURNAL_STREAM")),
         )
+        return found.with_options(given or {})
+
+    def with_options(self, given: Mapping[str, object]) -> Self:
+        """The same settings where nothing else is given; None and an empty list are nothing.
+
+        Raises:
+            InvalidSetting: a value that cannot be.
+            TypeError: there is no such option.
+        """
+        if unknown := given.keys() - OPTIONS.keys():
+            raise TypeError(f"there is no option {', '.join(sorted(unknown))}")
+        values = {
+            name: _given(flag_of(name), OPTIONS[name], value)
+            for name, value in given.items()
+            if value is not None and value not in ([], ())
+        }
+        return replace(self, **cast("Any", values))
 
     @property
     def cache(self) -> Path:

@@ -109,15 +109,18 @@ def described(event: events.Event) -> tuple[str, str] | None:
 def _planned(event: events.Planned) -> str:
     archives = f" and {event.archives} archives" if event.archives else ""
     line = f"{event.files} files{archives}, {size(event.size)}"
-    return f"{line}, to fetch {size(event.to_fetch)}, free {size(event.free)}" + _already_here(
-        event
+    return (
+        f"{line}, to fetch {size(event.to_fetch + event.early)}, free {size(event.free)}"
+        + _already_here(event)
     )
 
 
 def _already_here(planned: events.Planned) -> str:
-    if planned.resumed:
-        return f"; resuming, {size(planned.reused + planned.resumed)} already here"
-    return f"; {size(planned.reused)} already here" if planned.reused else ""
+    here = planned.reused + planned.resumed - planned.early
+    if here <= 0:
+        return ""
+    resuming = "resuming, " if planned.resumed > planned.early else ""
+    return f"; {resuming}{size(here)} already here"
 
 
 _WORDS: dict[type, Callable[[Any], tuple[str, str]]] = {

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+import typing
+
+import pytest
+
+import oci_pull
+from oci_pull import errors
+from oci_pull.api import Options
+from oci_pull.settings import OPTIONS
+
+_NAMES = {
+    "pull",
+    "plan",
+    "inspect",
+    "Reference",
+    "Digest",
+    "Plan",
+    "PullResult",
+    "Settings",
+    "Observer",
+    "events",
+    "__version__",
+}
+#: Options that only make sense on a command line.
+_COMMAND_LINE_ONLY = {"format", "progress", "quiet"}
+
+
+def test_the_package_exports_what_is_promised_and_nothing_else() -> None:
+    causes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.OciPullError)
+    }
+    assert set(dir(oci_pull)) == _NAMES | causes
+    for name in _NAMES | causes:
+        assert getattr(oci_pull, name) is not None
+
+
+def test_the_function_is_not_hidden_by_the_module_of_its_name() -> None:
+    from oci_pull.pull import PullResult
+
+    assert callable(oci_pull.pull)
+    assert oci_pull.PullResult is PullResult
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="push"):
+        _ = oci_pull.push
+
+
+def test_keyword_names_are_the_names_of_the_options() -> None:
+    assert set(typing.get_type_hints(Options)) == OPTIONS.keys() - _COMMAND_LINE_ONLY
+
+
+def test_an_unknown_option_is_an_error_and_not_ignored() -> None:
+    with pytest.raises(TypeError, match="ouput"):
+        oci_pull.pull("ai/smollm2", ouput="/tmp")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        ("import oci_pull", ["httpx", "rich", "typer", "threading"]),
+        ("import oci_pull; oci_pull.pull; oci_pull.Reference", ["httpx", "rich", "typer"]),
+    ],
+)
+def test_importing_costs_nothing(code: str, unwanted: list[str]) -> None:
+    program = f"{code}; import sys; print([name for name in {unwanted!r} if name in sys.modules])"
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "[]"
