@@ -2,8 +2,8 @@
 
     python -m examples.local_registry DIR NAME
 
-DIR is a Hugging Face directory. The references that can be pulled are printed, and the registry runs
-until it is interrupted. From a checkout in which `make setup` was run.
+DIR is a Hugging Face directory. The references that can be pulled are printed, and the registry
+runs until it is interrupted. From a checkout in which `make setup` was run.
 """
 
 import signal

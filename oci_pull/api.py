@@ -25,13 +25,13 @@ from oci_pull.adapters.references import DirectoryReferences
 from oci_pull.adapters.space import DiskSpace
 from oci_pull.adapters.store import DirectoryStore
 from oci_pull.adapters.trees import CacheTrees
-from oci_pull.errors import NotCached, Unsupported
+from oci_pull.errors import NotCached
 from oci_pull.events import Event, Warned
 from oci_pull.fetch import Engine
 from oci_pull.fetch.retry import RetryPolicy
 from oci_pull.oci.descriptor import Platform
 from oci_pull.oci.manifest import Document
-from oci_pull.oci.reference import Locator, Reference, parse_locator
+from oci_pull.oci.reference import LayoutReference, Locator, parse_locator
 from oci_pull.packaging.selection import Selection
 from oci_pull.ports import Cancel, Destination, Observer, Source, Tree
 from oci_pull.prepare import Inspection, Preview, Request, Shelves
@@ -192,14 +192,14 @@ def _workshop(
 ) -> Iterator[_Workshop]:
     """The real world for one reference; a dry one keeps what it has to fetch in memory's stead."""
     locator = locate(reference, settings)
-    observer = observer or _Silent()
+    observer, cancel = observer or _Silent(), cancel or _Never()
     offline = is_offline or settings.offline
     cache = Cache(settings.cache)
     store, layers = DirectoryStore(cache), DirectoryLayers(cache)
     with ExitStack() as stack:
         source: Source = OfflineSource(locator)
         if not offline:
-            source = LazySource(lambda: _registry(locator, settings, observer, stack))
+            source = LazySource(lambda: _open_source(locator, settings, observer, stack))
         if is_dry:
             scratch = Cache(Path(stack.enter_context(tempfile.TemporaryDirectory())))
             kept, unpacked = DirectoryStore(scratch, store), DirectoryLayers(scratch, layers)
@@ -221,11 +221,11 @@ def _workshop(
                 kept,
                 unpacked,
                 DirectoryReferences(cache, store),
-                engine.session(source, kept, observer, cancel or _Never()),
+                engine.session(source, kept, observer, cancel),
             ),
-            OutputDirectory(settings.output.absolute(), contents, observer)
+            OutputDirectory(settings.output.absolute(), contents, observer, cancel)
             if settings.output
-            else CacheTrees(cache, contents),
+            else CacheTrees(cache, contents, cancel),
             DiskSpace(cache.root, settings.output),
             observer,
         )
@@ -257,16 +257,20 @@ def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Reque
     )
 
 
-def _registry(locator: Locator, settings: Settings, observer: Observer, stack: ExitStack) -> Source:
-    """The registry of a reference; imported here, because a hit needs no HTTP."""
+def _open_source(
+    locator: Locator, settings: Settings, observer: Observer, stack: ExitStack
+) -> Source:
+    """The registry or the layout of a reference; imported here, because a hit needs no HTTP."""
+    if isinstance(locator, LayoutReference):
+        from oci_pull.adapters.oci_layout import LayoutSource
+
+        return LayoutSource.at(locator)
     from oci_pull.adapters.auth import RegistryAuth
     from oci_pull.adapters.credentials import DockerCredentials
     from oci_pull.adapters.endpoint import Endpoint
     from oci_pull.adapters.http import Network, make_client
     from oci_pull.adapters.registry import RegistrySource
 
-    if not isinstance(locator, Reference):
-        raise Unsupported(f"{locator}: image layouts on disk cannot be pulled from yet")
     network = Network(
         connect_timeout=settings.connect_timeout,
         stall_timeout=settings.stall_timeout,

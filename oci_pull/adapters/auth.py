@@ -87,9 +87,13 @@ class RegistryAuth:
             challenge = self._challenge or challenge
             self._token = self._obtain(challenge, response.url)
             if self._token.header == sent:
-                raise self.refusal(f"{self._host} refused access to {self._repository}")
+                raise self.refused()
             self._challenge = challenge
             return self._token.header
+
+    def refused(self) -> OciPullError:
+        """The error for a registry that took none of what was sent."""
+        return self.refusal(f"{self._host} refused access to {self._repository}")
 
     def refusal(self, message: str) -> OciPullError:
         """The error for a registry that will not let these credentials in."""

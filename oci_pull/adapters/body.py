@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 
 from oci_pull.adapters.http import origin_of, translating
-from oci_pull.errors import BadReply, SizeMismatch
+from oci_pull.errors import BadReply, SizeMismatch, TransferError
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.ranges import ContentRange, Span
 
@@ -56,15 +56,26 @@ class HttpBody:
             SizeMismatch: there is more than there should be.
         """
         if not self._rest:
-            with translating(self.origin):
-                self._rest = memoryview(next(self._chunks, b""))
+            self._rest = memoryview(self._next())
             self._left -= len(self._rest)
-            if self._left < 0:
+            if self._left < 0 or (self._left == 0 and not self._is_at_its_end()):
                 raise SizeMismatch(f"{self.origin} sends more bytes than the blob has")
         count = min(len(view), len(self._rest))
         view[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
+
+    def _next(self) -> bytes:
+        with translating(self.origin):
+            return next(self._chunks, b"")
+
+    def _is_at_its_end(self) -> bool:
+        """Whether nothing follows; seeing the end also lets the connection be used again."""
+        try:
+            return not self._next()
+        except TransferError:
+            # All bytes are here: how the connection ends is nobody's concern.
+            return True
 
     def abort(self) -> None:
         """Make a `readinto` that waits in another thread fail now."""

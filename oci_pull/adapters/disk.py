@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from oci_pull.errors import DiskError, NoSpace, NotWritable
+from oci_pull.errors import Cancelled, DiskError, NoSpace, NotWritable
+from oci_pull.ports import Cancel
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _READ_ONLY = 0o444
+#: Copied between two looks at whether to stop (bytes).
+_CHUNK = 1024 * 1024
 #: _IOW(0x94, 9, int) of linux/fs.h: share the blocks of another file.
 _FICLONE = 0x40049409
 
@@ -110,30 +113,30 @@ def _fallocate() -> "ctypes._NamedFuncPointer | None":
     return function
 
 
-def place(source: Path, target: Path, *, mode: int = _READ_ONLY) -> bool:
+def place(source: Path, target: Path, cancel: Cancel) -> None:
     """Give `target`, which must not exist, the content of `source`, sharing its blocks if possible.
 
-    A reflink, else a hard link, else a copy. Returns whether nothing was copied. A hard link has
-    the mode of its source; anything else gets `mode`. Raises `OSError`.
+    A reflink, else a hard link, else a copy; read-only. Raises `OSError`, `Cancelled`.
     """
     if _reflink(source, target):
-        target.chmod(mode)
-        return True
+        target.chmod(_READ_ONLY)
+        return
     try:
         # Not followed: a cache may be reached through links, its blobs never are links.
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
         if error.errno in _FULL:
             raise
-        copy(source, target, mode=mode)
-        return False
-    return True
+        copy(source, target, cancel, mode=_READ_ONLY)
 
 
-def copy(source: Path, target: Path, *, mode: int) -> None:
-    """A file of its own with the same content, durably; raises `OSError`."""
+def copy(source: Path, target: Path, cancel: Cancel, *, mode: int) -> None:
+    """A file of its own with the same content, durably; raises `OSError`, `Cancelled`."""
     with source.open("rb") as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, 1024 * 1024)
+        while chunk := reader.read(_CHUNK):
+            if cancel.is_set():
+                raise Cancelled("stopped while copying")
+            writer.write(chunk)
         writer.flush()
         os.fsync(writer.fileno())
     target.chmod(mode)

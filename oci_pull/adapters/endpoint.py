@@ -76,7 +76,7 @@ class Endpoint:
         response = self._plain(method, url, _with(headers, fresh))
         if response.status_code == httpx.codes.UNAUTHORIZED:
             response.close()
-            raise self._auth.refusal(f"{self.origin} refused access to {url.path}")
+            raise self._auth.refused()
         return response
 
     def _follow(self, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:

@@ -20,12 +20,11 @@ from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import Layout, TreeFile
 from oci_pull.packaging.path import RESERVED, RelPath
 from oci_pull.packaging.receipt import PlacedFile, Receipt
-from oci_pull.ports import Observer, StagedTree, Tree
+from oci_pull.ports import Cancel, Observer, StagedTree, Tree
 
 #: Files below this are copies that may be edited, the rest is linked (bytes).
 _SMALL = 1_000_000
 _EDITABLE = 0o644
-_READ_ONLY = 0o444
 #: What an engine looks for first comes last, so that it fails at once on half a tree.
 _LAST = "config.json"
 _NEW = "new-"
@@ -38,6 +37,7 @@ class OutputDirectory:
     path: Path
     contents: Contents
     observer: Observer
+    cancel: Cancel
 
     def check(self) -> None:
         """Refuse a target that is not ours to fill.
@@ -146,9 +146,9 @@ class _Staged:
         target.parent.mkdir(parents=True, exist_ok=True)
         source = self.target.contents.path(file)
         if file.size < _SMALL:
-            copy(source, target, mode=_EDITABLE)
+            copy(source, target, self.target.cancel, mode=_EDITABLE)
         else:
-            place(source, target, mode=_READ_ONLY)
+            place(source, target, self.target.cancel)
         return PlacedFile(file.path, file.size, file.digest, is_linked=file.size >= _SMALL)
 
     def _new(self, path: RelPath) -> Path:

@@ -15,7 +15,7 @@ from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import Layout
 from oci_pull.packaging.path import RESERVED, RelPath
 from oci_pull.packaging.receipt import Receipt
-from oci_pull.ports import StagedTree, Tree
+from oci_pull.ports import Cancel, StagedTree, Tree
 
 RECEIPT = Path(RESERVED) / "receipt.json"
 _READ_ONLY = 0o444
@@ -28,6 +28,7 @@ class CacheTrees:
 
     cache: Cache
     contents: Contents
+    cancel: Cancel
 
     def check(self) -> None:
         """Nothing can be known here before the cache is needed: hits work where it is read-only."""
@@ -53,7 +54,7 @@ class CacheTrees:
             self.cache.used(reference, manifest, selection),
             layout,
         )
-        staged.build(self.contents)
+        staged.build(self.contents, self.cancel)
         return staged
 
 
@@ -94,15 +95,15 @@ class _Staged:
     used: Path
     layout: Layout
 
-    def build(self, contents: Contents) -> None:
-        """Place every file; raises `DiskError`."""
+    def build(self, contents: Contents, cancel: Cancel) -> None:
+        """Place every file; raises `DiskError`, `Cancelled`."""
         try:
             with writing(self.directory):
                 self.directory.mkdir(parents=True)
                 for file in self.layout.files:
                     target = self.directory.joinpath(*file.path.parts)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    place(contents.path(file), target, mode=_READ_ONLY)
+                    place(contents.path(file), target, cancel)
         except BaseException:
             self.discard()
             raise

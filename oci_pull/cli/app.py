@@ -62,7 +62,7 @@ def _run(words: Sequence[str]) -> int:
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: a line, not a traceback
         output.tell(f"error: unexpected {type(error).__name__}: {error}")
-        output.tell("  try: run it again with -v, and report this with what it says")
+        output.tell("  try: report this, with the command that caused it")
         return 1
     return 0
 

@@ -1,7 +1,6 @@
 """Descriptors: what a manifest says of a blob before anybody has seen it."""
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -83,7 +82,7 @@ class Descriptor:
             annotations=annotations(value),
             platform=_platform(value.get("platform")),
             artifact_type=media_type(_text(value, "artifactType")),
-            urls=tuple(url for url in value.get("urls") or () if isinstance(url, str)),
+            urls=_urls(value.get("urls")),
         )
         data = _data(plain, value.get("data"))
         return plain if data is None else plain.with_data(data)
@@ -130,12 +129,18 @@ def _platform(value: Any) -> Platform | None:
     return Platform(*(str(part) for part in parts))
 
 
+def _urls(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        return ()
+    return tuple(url for url in value if isinstance(url, str))
+
+
 def _data(descriptor: Descriptor, value: Any) -> bytes | None:
     """Inline content; also for the empty blobs, which some registries do not store."""
     if isinstance(value, str):
         try:
             return base64.b64decode(value, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise InvalidManifest("the inline data of a descriptor is not base64") from error
     for known in (b"", b"{}"):
         if descriptor.size == len(known) and descriptor.digest == Digest.of(known):

@@ -1,7 +1,7 @@
 """Manifests and indexes of the OCI and the Docker types."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,15 @@ def parse_document(raw: bytes, *, content_type: str = "", digest: Digest | None 
     config = Descriptor.parse(value["config"]) if value.get("config") is not None else None
     if config is None and kind != OCI_ARTIFACT:
         raise InvalidManifest("the manifest has no config")
+    _refuse_two_sizes((*layers, *((config,) if config else ())))
     return Manifest(descriptor, raw, artifact_type, config, layers, annotations(value))
+
+
+def _refuse_two_sizes(blobs: Iterable[Descriptor]) -> None:
+    sizes: dict[Digest, int] = {}
+    for blob in blobs:
+        if sizes.setdefault(blob.digest, blob.size) != blob.size:
+            raise InvalidManifest(f"the manifest gives {blob.digest} two sizes")
 
 
 def _object(raw: bytes) -> dict[str, Any]:

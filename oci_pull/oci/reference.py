@@ -17,6 +17,7 @@ DOCKER_HUB = "docker.io"
 _HUB_NAMES = (DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
 _SCHEME = "oci://"
 _MAX_PATH = 255
+_MAX_PORT = 65535
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::([0-9]+))?")
@@ -131,11 +132,13 @@ def _digest(text: str, digest: str) -> Digest:
 def _split_registry(rest: str, default_registry: str) -> tuple[str, str]:
     """Docker's rule for which first component is a host (distribution/reference)."""
     first, slash, remainder = rest.partition("/")
-    is_host = slash and (
-        "." in first or ":" in first or first.lower() == "localhost" or first != first.lower()
-    )
+    is_host = slash and _is_host(first)
     registry, path = (first, remainder) if is_host else (default_registry, rest)
     return (DOCKER_HUB if registry.lower() in _HUB_NAMES else registry), path
+
+
+def _is_host(first: str) -> bool:
+    return "." in first or ":" in first or first.lower() == "localhost" or first != first.lower()
 
 
 def _split_tag(text: str, path: str) -> tuple[str, str | None]:
@@ -145,13 +148,14 @@ def _split_tag(text: str, path: str) -> tuple[str, str | None]:
     if ":" in tag:
         raise InvalidReference(f"{text!r} has two tags", hint="a reference has at most one :TAG")
     if not tag:
-        raise InvalidReference(f"{text!r} ends in an empty tag", hint=f"oci-pull {name}:latest")
+        corrected = text.replace(":@", "@") if "@" in text else f"{text}latest"
+        raise InvalidReference(f"{text!r} has an empty tag", hint=f"oci-pull {corrected}")
     if not _TAG.fullmatch(tag):
         hint = "a tag has letters, digits, _ . - and at most 128 characters"
         if "/" in tag:
             hint = "a port belongs to the first component, a tag to the last"
         elif "+" in tag:
-            hint = f"registries write + as _: oci-pull {name}:{tag.replace('+', '_')}"
+            hint = f"registries write + as _: oci-pull {text.replace('+', '_')}"
         raise InvalidReference(f"{text!r}: {tag[:140]!r} is not a tag", hint=hint)
     return name, tag
 
@@ -161,8 +165,14 @@ def _check_registry(text: str, registry: str) -> None:
     if not match:
         hint = "a host has letters, digits, dots and dashes, and an IPv6 address has brackets"
         raise InvalidReference(f"{text!r}: {registry!r} is not a host", hint=hint)
-    if match[1] and not 1 <= int(match[1]) <= 65535:  # noqa: PLR2004 - the range of ports
-        raise InvalidReference(f"{text!r}: {match[1]} is not a port")
+    if not _is_host(registry):
+        hint = f"a registry whose name has no dot needs its port: {registry}:443"
+        raise InvalidReference(f"{text!r}: {registry!r} is not a host", hint=hint)
+    # As text first: nobody parses a port of thousands of digits.
+    if match[1] and not (len(match[1]) <= len(str(_MAX_PORT)) and 1 <= int(match[1]) <= _MAX_PORT):
+        raise InvalidReference(
+            f"{text!r}: {match[1][:20]} is not a port", hint="a port is between 1 and 65535"
+        )
 
 
 def _check_path(text: str, path: str) -> None:
@@ -180,7 +190,12 @@ def _path_hint(text: str, path: str) -> str:
     if path != path.lower():
         if re.match(r"(?:hf\.co|huggingface\.co)/", text.removeprefix(_SCHEME)):
             return "Hugging Face repositories are not OCI ones: hf download ORG/NAME"
-        return f"repositories are lower case: oci-pull {text.lower()}"
+        # A tag keeps its case.
+        name, at, digest = text.partition("@")
+        head, slash, last = name.rpartition("/")
+        last, colon, tag = last.partition(":")
+        corrected = f"{head}{slash}{last}".lower() + f"{colon}{tag}{at}{digest}"
+        return f"repositories are lower case: oci-pull {corrected}"
     return "parts are lower-case letters and digits, joined by one of . _ __ or dashes"
 
 

@@ -53,7 +53,7 @@ def _names(layer: Descriptor) -> Iterator[str]:
 def _metadata_name(text: str) -> str:
     try:
         metadata = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     name = metadata.get("name", "") if isinstance(metadata, dict) else ""
     return name if isinstance(name, str) else ""

@@ -12,7 +12,7 @@ _MAX_PATH = 4096
 _MAX_DEPTH = 64
 #: Our own directory in every tree: a model may not bring files for it.
 RESERVED = ".oci-pull"
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _WINDOWS_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)", re.IGNORECASE)
 
@@ -34,19 +34,20 @@ class RelPath:
                 a reserved name, or too long or deep for a file system.
         """
         bare = text.removeprefix("./").removesuffix("/")
-        if not bare or bare == ".":
+        parts = tuple(part for part in bare.split("/") if part != ".")
+        if not bare or not parts:
             raise UnsafePath(f"a file has no name: {text[:80]!r}")
         if bare.startswith("/") or _FORBIDDEN.search(bare) or _DRIVE.match(bare):
             raise UnsafePath(f"unsafe file name {text[:200]!r}")
-        parts = tuple(part for part in bare.split("/") if part != ".")
         for part in parts:
             if part in ("", "..") or _WINDOWS_DEVICE.match(part):
                 raise UnsafePath(f"unsafe file name {text[:200]!r}")
             if _length(part) > _MAX_NAME:
                 raise UnsafePath(f"a file name is longer than {_MAX_NAME} bytes: {part[:60]!r}...")
-        if len(parts) > _MAX_DEPTH or len(bare) > _MAX_PATH:
+        if len(parts) > _MAX_DEPTH or _length(bare) > _MAX_PATH:
             raise UnsafePath(f"a file is nested too deeply: {text[:80]!r}...")
-        if parts[0].lower() == RESERVED:
+        # At any depth: the directory that has it may turn out to be the root of the model.
+        if any(part.lower() == RESERVED for part in parts):
             raise UnsafePath(f"{text[:200]!r} is a name that oci-pull keeps for itself")
         return cls(parts)
 

@@ -82,7 +82,9 @@ class Receipt:
         try:
             value = json.loads(content)
             return cls._parse(value) if value["schema"] == SCHEMA else None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OciPullError):
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+            return None
+        except (RecursionError, OciPullError):
             return None
 
     @classmethod

@@ -42,7 +42,7 @@ def parse_header(content: bytes) -> Header:
     header.pop("__metadata__", None)
     try:
         ends = [int(tensor["data_offsets"][1]) for tensor in header.values()]
-    except (TypeError, KeyError, IndexError, ValueError) as error:
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
         raise InconsistentModel("its header has a tensor without offsets") from error
     return Header(frozenset(header), LENGTH_BYTES + length + max(ends, default=0))
 

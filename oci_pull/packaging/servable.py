@@ -49,7 +49,7 @@ def examine(tree: TreeView, left_out: Sequence[LeftOut] = ()) -> Verdict:
     for path, size in sizes.items():
         if path.name.endswith(".safetensors"):
             _check_length(tree, path, size)
-    missing = _missing_shards(tree, top, {each.name for each in left_out})
+    missing = _missing_shards(tree, sizes, {each.name for each in left_out})
     for name in ("config.json", "params.json"):
         if name in top:
             _check_json(tree, top[name])
@@ -102,18 +102,18 @@ def _check_length(tree: TreeView, path: RelPath, size: int) -> None:
 
 
 def _missing_shards(
-    tree: TreeView, top: Mapping[str, RelPath], left_out: set[str]
+    tree: TreeView, sizes: Mapping[RelPath, int], left_out: set[str]
 ) -> Sequence[str]:
     """The shards that the index names and that were left out on purpose."""
-    if safetensors.INDEX_NAME not in top:
+    index_path = RelPath((safetensors.INDEX_NAME,))
+    if index_path not in sizes:
         return ()
     try:
-        index = safetensors.parse_index(
-            tree.read(top[safetensors.INDEX_NAME], safetensors.MAX_INDEX)
-        )
+        index = safetensors.parse_index(tree.read(index_path, safetensors.MAX_INDEX))
     except InconsistentModel as error:
         raise InconsistentModel(f"{safetensors.INDEX_NAME}: {error.message}") from error
-    missing = [name for name in index if name not in top]
+    present = {str(path) for path in sizes}
+    missing = [name for name in index if name not in present]
     for name in missing:
         if name not in left_out:
             raise InconsistentModel(f"{safetensors.INDEX_NAME} names {name}, which is not there")

@@ -6,6 +6,7 @@ Nothing of whoever runs the tests is in it: no proxy, no credential, no option, 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -195,6 +196,5 @@ def until(condition: Callable[[], object], what: str, limit: float = 20.0) -> No
 
 
 def _content(file: IO[bytes]) -> bytes:
-    """What is in a file that another process appends to, whose offset it shares."""
-    descriptor = Path(f"/proc/self/fd/{file.fileno()}")
-    return descriptor.read_bytes()
+    """What is in a file that another process writes to, whose offset it shares."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)

@@ -1,0 +1,152 @@
+"""What is on disk: snapshots, trees byte for byte, and a cache in which nothing is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.content import Content, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+OWN = ".oci-pull"
+RECEIPT = f"{OWN}/receipt.json"
+
+Snapshot = dict[str, tuple[int, int, int, int]]
+
+
+def snapshot(root: Path, *, without: str = "") -> Snapshot:
+    """Every path below the root with its time, inode, mode and size; a write changes it.
+
+    `without` is a directory at its top that may change.
+    """
+    if not root.exists():
+        return {}
+    found = {}
+    for path in (root, *root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if without and (name == without or name.startswith(f"{without}/")):
+            continue
+        status = path.lstat()
+        found[name] = (status.st_mtime_ns, status.st_ino, status.st_mode, status.st_size)
+    return found
+
+
+def names_of(directory: Path) -> set[str]:
+    """The files of a tree, without what is ours."""
+    names = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if is_file(path)}
+    return {name for name in names if not name.startswith(f"{OWN}/")}
+
+
+def is_file(path: Path) -> bool:
+    return not path.is_dir() or path.is_symlink()
+
+
+def assert_tree(directory: Path, files: Mapping[str, Content]) -> None:
+    """The directory holds these files byte for byte, a receipt, and nothing else."""
+    assert names_of(directory) == set(files)
+    for name, content in files.items():
+        assert digest_of(directory / name) == digest_of(content), name
+    own = {path.relative_to(directory).as_posix() for path in (directory / OWN).rglob("*")}
+    assert own == {RECEIPT}
+    assert_readable(directory)
+
+
+def assert_readable(directory: Path) -> None:
+    """Everybody can read everything in it, and nothing in it is a link that leaves it."""
+    for path in (directory, *directory.rglob("*")):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        assert not path.is_symlink(), path
+        if path.is_dir():
+            assert mode == 0o755, f"{path}: {mode:o}"
+        else:
+            assert mode in (0o444, 0o644), f"{path}: {mode:o}"
+
+
+def assert_sound(cache: Path, *, after_kill: bool = False) -> None:
+    """Nothing wrong is under a final name, and nothing half-made is left.
+
+    `after_kill`: what was being built when the process was killed may lie in `incomplete`.
+    """
+    if not cache.exists():
+        return
+    for path in _files(cache / "blobs"):
+        assert f"{path.parent.name}:{path.name}" == digest_of(path), f"{path} has other content"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o444, path
+    for layer in _entries(cache / "layers"):
+        _assert_layer(layer)
+    for tree in (cache / "models").rglob("*@*"):
+        _assert_complete(tree)
+    _assert_index(cache)
+    if not after_kill:
+        assert [*_entries(cache / "incomplete")] == []
+        hidden = [path for path in cache.rglob(".*") if path.name != OWN]
+        assert hidden == []
+
+
+def _assert_layer(layer: Path) -> None:
+    assert {path.name for path in layer.iterdir()} == {"files", "members.json"}
+    for path in _files(layer / "files"):
+        assert digest_of(path) == f"sha256:{path.name}", path
+    members = json.loads((layer / "members.json").read_bytes())["members"]
+    named = {member["digest"].removeprefix("sha256:") for member in members}
+    assert named == {path.name for path in _files(layer / "files")}
+
+
+def _assert_complete(tree: Path) -> None:
+    receipt = json.loads((tree / RECEIPT).read_bytes())
+    digests = {file["path"]: file["digest"] for file in receipt["files"]}
+    assert names_of(tree) == set(digests)
+    for name, digest in digests.items():
+        assert digest_of(tree / name) == digest, name
+
+
+def _assert_index(cache: Path) -> None:
+    index = cache / "index.json"
+    if not index.exists():
+        return
+    for named in json.loads(index.read_bytes())["manifests"]:
+        manifest = json.loads(blob(cache, named["digest"]).read_bytes())
+        for each in (manifest["config"], *manifest["layers"]):
+            assert blob(cache, each["digest"]).stat().st_size == each["size"]
+
+
+def blob(cache: Path, digest: str) -> Path:
+    algorithm, _, text = digest.partition(":")
+    return cache / "blobs" / algorithm / text
+
+
+def blobs(cache: Path) -> set[str]:
+    """The digests of all that is complete."""
+    return {f"{path.parent.name}:{path.name}" for path in _files(cache / "blobs")}
+
+
+def partial_journals(cache: Path) -> list[Path]:
+    """Of every blob that is being fetched, or was."""
+    return list(cache.glob("partial/*/*/journal"))
+
+
+def journal_size(cache: Path) -> int:
+    """It grows whenever more of a blob is safely on disk."""
+    total = 0
+    for journal in partial_journals(cache):
+        try:
+            total += journal.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            yield Path(folder, name)
+
+
+def _entries(directory: Path) -> Iterator[Path]:
+    if directory.is_dir():
+        yield from directory.iterdir()

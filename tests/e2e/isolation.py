@@ -1,0 +1,108 @@
+"""Other file systems and other users for one command, without touching the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import oci_pull
+from tests.e2e.command import PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IS_ROOT = os.geteuid() == 0
+
+STRANGER = 54321
+"""A user and group that no machine knows."""
+
+_MOUNT_PROBE = 'mount -t tmpfs tmpfs "$1"'
+_READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" "$1" && shift && exec "$@"'
+
+
+@cache
+def private_mounts() -> tuple[str, ...]:
+    """What runs a program where it can mount and nobody else sees it; empty where it cannot be."""
+    # Not root: a name space in which one is.
+    options = ("-m",) if IS_ROOT else ("-r", "-m")
+    prefix = ("unshare", *options, "--")
+    if shutil.which("unshare", path=PATH) is None:
+        return ()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*prefix, "sh", "-c", _MOUNT_PROBE, "sh", folder]
+        probe = subprocess.run(command, check=False, capture_output=True)
+    return prefix if probe.returncode == 0 else ()
+
+
+def read_only(directory: Path) -> tuple[str | Path, ...]:
+    """What runs a program that sees the directory on a read-only file system."""
+    return (*private_mounts(), "sh", "-c", _READ_ONLY, "sh", directory)
+
+
+def without_privileges() -> tuple[str, ...]:
+    """What runs a program that is stopped by the modes of files, even if root runs the tests.
+
+    Without capabilities root is a user like every other, and all that is here is its own.
+    """
+    if not IS_ROOT:
+        return ()
+    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--")
+
+
+def obeys_modes() -> bool:
+    """Whether that works here."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        test = [*without_privileges(), "sh", "-c", ': > "$1/file"', "sh", folder]
+        try:
+            return subprocess.run(test, check=False, capture_output=True).returncode != 0
+        except OSError:
+            return False
+
+
+def as_stranger() -> tuple[str, ...]:
+    """What runs a program as a user that has no account."""
+    ids = (f"--reuid={STRANGER}", f"--regid={STRANGER}")
+    return ("setpriv", *ids, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--")
+
+
+@contextmanager
+def public_directory() -> Iterator[Path]:
+    """A directory that every user can enter and write to, as no directory of pytest is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o777)
+        yield path
+
+
+def python_for_everybody() -> tuple[tuple[str, ...], str] | None:
+    """A Python that a stranger can run, with the PYTHONPATH on which it finds the product.
+
+    The environment's own may be in somebody's home; the system's of the same version does as well.
+    None where there is neither.
+    """
+    if not IS_ROOT:
+        return None
+    packages = Path(oci_pull.__file__).parents[1]
+    site = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+    search = f"{packages}:{site}"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for candidate in (sys.executable, shutil.which(version, path=PATH)):
+        if candidate is None:
+            continue
+        command = [*as_stranger(), candidate, "-c", "import httpx, typer, oci_pull"]
+        try:
+            env = {"PATH": PATH, "PYTHONPATH": search}
+            probe = subprocess.run(command, env=env, check=False, capture_output=True, cwd="/")
+        except OSError:
+            return None
+        if probe.returncode == 0:
+            return (candidate, "-m", "oci_pull"), search
+    return None
