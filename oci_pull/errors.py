@@ -42,7 +42,8 @@ class OciPullError(Exception):
     @property
     def code(self) -> str:
         """The class name in snake case: the `code` of an error in JSON."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        name = type(self).__name__
+        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 class UsageError(OciPullError):

@@ -246,9 +246,11 @@ def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) 
             needed[op.blob.digest] = Job(_archive_name(op), op.blob, unpacker)
             unpacked += _expected_size(op)
     here = {digest for digest, job in needed.items() if shelves.store.find(job.blob)}
-    missing = [job.blob for digest, job in needed.items() if digest not in here]
+    # What the manifest carries inline never comes over the network on its own.
+    blobs = {digest: job.blob for digest, job in needed.items() if job.blob.data is None}
+    missing = [blob for digest, blob in blobs.items() if digest not in here]
     left = [shelves.store.unfinished(blob) for blob in missing]
-    size = sum(job.blob.size for job in needed.values())
+    size = sum(blob.size for blob in blobs.values())
     missing_size = sum(blob.size for blob in missing)
     return Supply(
         jobs=tuple(job for digest, job in needed.items() if job.unpack or digest not in here),

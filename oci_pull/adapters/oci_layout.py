@@ -75,7 +75,7 @@ class LayoutSource:
         found = self.find(_blob(blob.digest))
         try:
             body = _FileBody(found, span, origin=self.reference.path)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise BlobUnknown(f"{self.reference.path} has no blob {blob.digest}") from error
         if body.size != blob.size:
             body.close()

@@ -8,6 +8,7 @@ from oci_pull.errors import (
     Busy,
     Cancelled,
     ConnectionFailed,
+    DigestMismatch,
     IntegrityError,
     SizeMismatch,
     TransferError,
@@ -133,7 +134,9 @@ def _complete(job: Job, partial: PartialBlob, line: Line) -> Verified:
         try:
             return _fill(job, partial, counter, line)
         except IntegrityError as error:
-            partial.discard()
+            # Another size is the server's word, and no fault of the bytes that are here.
+            if not isinstance(error, SizeMismatch):
+                partial.discard()
             if not tries:
                 raise
             line.observer.on(Restarted(job.name, error.message))
@@ -199,7 +202,7 @@ class _Writer:
                 raise Cancelled("stopped")
             count = self._partial.pread(self._buffer[: min(_BUFFER, end - position)], position)
             if not count:
-                raise SizeMismatch("what an earlier run left is shorter than its journal says")
+                raise DigestMismatch("what an earlier run left is shorter than its journal says")
             self.verifier.update(self._buffer[:count])
         self._recorded = end
 
@@ -214,7 +217,7 @@ def _receive(
     while position < span.end:
         try:
             with line.open(blob, Span(position, span.end)) as stream:
-                _skip(stream, position - stream.start, buffer, line.stop)
+                _skip(stream, position - stream.start, buffer, line)
                 while position < span.end:
                     count = _read(stream, buffer[: min(len(buffer), span.end - position)])
                     if line.stop.is_set():
@@ -234,19 +237,27 @@ def _receive(
             line.clock.wait(wait, line.stop)
 
 
-def _skip(stream: BodyStream, count: int, buffer: memoryview, stop: Cancel) -> None:
+def _skip(stream: BodyStream, count: int, buffer: memoryview, line: Line) -> None:
     """Read over what is here already, from a server that has no ranges."""
     while count > 0:
-        if stop.is_set():
+        if line.stop.is_set():
             raise Cancelled("stopped")
-        count -= _read(stream, buffer[: min(len(buffer), count)])
+        skipped = _read(stream, buffer[: min(len(buffer), count)])
+        line.received.value += skipped
+        count -= skipped
 
 
 def _read(stream: BodyStream, view: memoryview) -> int:
     """Fill the view as far as the stream goes; raises `ConnectionFailed` if it is at its end."""
     filled = 0
     while filled < len(view):
-        count = stream.readinto(view[filled:])
+        try:
+            count = stream.readinto(view[filled:])
+        except TransferError:
+            # What came before it counts; a stream that broke says so again.
+            if not filled:
+                raise
+            break
         if not count:
             break
         filled += count

@@ -183,6 +183,7 @@ class _Crew:
                     done.put((number, work(items[number], line)))
                 except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
                     done.put((number, error))
+                    self._failed.set()
 
         for line in lines:
             threading.Thread(target=worker, args=(line,), daemon=True).start()  # noqa: TID251

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import tarfile
+import threading
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -234,9 +236,6 @@ def _closed(registry: FakeRegistry) -> str:
         "html": Bad(
             _server(ServerFaults(html=True)), 5, "not_a_registry", ("not an OCI registry",)
         ),
-        "404-everywhere": Bad(
-            _server(ServerFaults(status=404)), 5, "not_a_registry", ("not an OCI registry",)
-        ),
         "nothing-listens": Bad(_closed, 5, "connection_failed", ("127.0.0.1:",)),
         "server-error": Bad(_server(ServerFaults(status=500)), 5, "server_failed", ("500",)),
         "rate-limit": Bad(
@@ -248,6 +247,35 @@ def test_what_a_registry_does_not_give_has_its_code(
     bad: Bad, registry: FakeRegistry, oci_pull: Command
 ) -> None:
     _fail(bad, registry, oci_pull)
+
+
+class _Website(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"there is nothing here\n"
+        self.send_response(404)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815  # named by the base class
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_without_v2_is_not_a_registry(registry: FakeRegistry, oci_pull: Command) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Website) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # noqa: TID251
+        thread.start()
+        try:
+            reference = f"127.0.0.1:{server.server_port}/{REPOSITORY}"
+            bad = Bad(lambda _: reference, 5, "not_a_registry", ("not an OCI registry",))
+            _fail(bad, registry, oci_pull)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])
@@ -316,7 +344,6 @@ _TWO_SHAPES = document(manifests=[builders.descriptor(builders.OCI_MANIFEST, _OT
         "size-not-a-number": _manifest(encode(_layer(size=0)).replace(b'"size":0', b'"size":NaN')),
         "layers-are-no-list": _manifest(document(layers={"0": {}})),
         "a-layer-is-no-object": _manifest(document(layers=["sha256:abc"])),
-        "annotations-are-no-texts": _manifest(_layer(annotations={"a": {"b": "c"}})),
         "not-what-the-digest-names": Bad(_other_bytes, 8, "digest_mismatch", ("sha256:",)),
     }
 )
@@ -356,9 +383,9 @@ _SHA384 = f"sha384:{'a' * 96}"
 @_table(
     {
         "not-a-model": Bad(
-            _pulled_from(_NO_MODEL), 9, "not_amodel", ("application/vnd.example.notes",)
+            _pulled_from(_NO_MODEL), 9, "not_a_model", ("application/vnd.example.notes",)
         ),
-        "no-layers": Bad(_pulled_from(pack([])), 9, "not_amodel"),
+        "no-layers": Bad(_pulled_from(pack([])), 9, "not_a_model"),
         "several-variants": Bad(_index_of_two, 9, "several_variants", ("--select", "q4")),
         "unknown-algorithm": Bad(
             lambda registry: put_raw(registry, encode(_layer(digest=_SHA384))),
@@ -406,7 +433,7 @@ def _flip(content: bytes) -> bytes:
 
 @_table(
     {
-        "wrong-bytes": Bad(_wrong(_flip), 8, "digest_mismatch", ("model.safetensors",)),
+        "wrong-bytes": Bad(_wrong(_flip), 8, "digest_mismatch", ("sha256:",)),
         "first-byte-wrong": Bad(_faulty(BlobFaults(corrupt_at=0)), 8, "digest_mismatch"),
         "one-byte-short": Bad(_wrong(lambda content: content[:-1]), 8, "size_mismatch"),
         "nothing": Bad(_wrong(lambda _: b""), 8, "size_mismatch"),
@@ -425,6 +452,15 @@ def test_a_blob_that_is_not_what_was_named_is_an_integrity_error(
     _fail(bad, registry, oci_pull)
     weights = pack_around().document["layers"][-1]["digest"]
     assert weights not in blobs(oci_pull.cache)
+
+
+def test_the_error_of_a_wrong_blob_names_its_file_and_who_sent_it(
+    registry: FakeRegistry, oci_pull: Command
+) -> None:
+    run = oci_pull(_wrong(_flip)(registry)).must_fail(8)
+    error = run.stderr.partition("error: ")[2]
+    assert "model.safetensors" in error
+    assert registry.address in error
 
 
 @pytest.mark.parametrize("framing", ["asked", "close", "chunked"])

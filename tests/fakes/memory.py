@@ -1,0 +1,256 @@
+"""The ports of the engine without a network: what is asked is noted, what fails is scripted.
+
+    source = MemorySource({blob: content})
+    source.script(blob, Reply(cut_after=100), Reply())
+    store = MemoryStore(tmp_path)
+    store.taken_by[blob.digest] = "pid 7 on nas"
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from oci_pull.errors import Busy, ConnectionFailed, DiskError, OciPullError
+from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.digest import Bytes, Digest
+from oci_pull.oci.ranges import Span, merge
+from oci_pull.oci.verify import Verified, verify
+from oci_pull.ports import StoredBlob, Taken, Unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from oci_pull.events import Event
+    from oci_pull.oci.manifest import Document
+    from oci_pull.ports import Cancel
+
+E = TypeVar("E")
+
+ORIGIN = "memory:1"
+MEDIA_TYPE = "application/octet-stream"
+#: Nothing here may wait longer than this for another thread (seconds).
+PATIENCE = 10.0
+
+
+def blob_of(content: bytes, media_type: str = MEDIA_TYPE) -> Descriptor:
+    return Descriptor(media_type, Digest.of(content), len(content))
+
+
+class Recorder:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """How one connection goes; the default is well."""
+
+    #: Raised in place of a reply, or after `cut_after` bytes.
+    error: OciPullError | None = None
+    #: The connection breaks after so many bytes.
+    cut_after: int | None = None
+    #: The body ends after so many bytes, as if that were all.
+    ends_after: int | None = None
+    #: Everything from the first byte on, whatever was asked for.
+    no_ranges: bool = False
+    corrupt: bool = False
+    #: Bytes come only after this is set.
+    hold: threading.Event | None = None
+
+
+class MemoryStream:
+    origin = ORIGIN
+
+    def __init__(self, content: bytes, span: Span, reply: Reply, piece: int) -> None:
+        self.start = 0 if reply.no_ranges else span.start
+        body = content if reply.no_ranges else content[span.start : span.end]
+        self._body = bytes(each ^ 0xFF for each in body) if reply.corrupt else body
+        self._reply = reply
+        self._piece = piece
+        self._sent = 0
+        self.waiting = threading.Event()
+        self.aborted = threading.Event()
+        self.closed = False
+
+    def readinto(self, view: memoryview) -> int:
+        self._wait()
+        reply = self._reply
+        ends = [each for each in (reply.cut_after, reply.ends_after) if each is not None]
+        end = min(len(self._body), *ends) if ends else len(self._body)
+        piece = self._body[self._sent : min(end, self._sent + self._piece, self._sent + len(view))]
+        if not piece and self._sent == reply.cut_after:
+            raise reply.error or ConnectionFailed("it was cut", origin=self.origin)
+        view[: len(piece)] = piece
+        self._sent += len(piece)
+        return len(piece)
+
+    def _wait(self) -> None:
+        hold = self._reply.hold
+        while hold and not hold.wait(0.01):
+            self.waiting.set()
+            if self.aborted.is_set():
+                raise ConnectionFailed("it was aborted", origin=self.origin)
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class MemorySource:
+    def __init__(self, contents: Mapping[Descriptor, bytes], *, piece: int = 1 << 16) -> None:
+        self._contents = {blob.digest: content for blob, content in contents.items()}
+        self._piece = piece
+        self._scripts: dict[Digest, deque[Reply]] = defaultdict(deque)
+        self.opened: list[tuple[Digest, Span]] = []
+        self.streams: list[MemoryStream] = []
+        self.changed = threading.Condition()
+
+    def script(self, blob: Descriptor, *replies: Reply) -> None:
+        """What the next connections for a blob are like; good ones follow."""
+        self._scripts[blob.digest].extend(replies)
+
+    def spans(self, blob: Descriptor) -> list[Span]:
+        return [span for digest, span in self.opened if digest == blob.digest]
+
+    def digest_of(self, tag: str) -> Digest | None:
+        raise NotImplementedError
+
+    def document(self, selector: str | Digest) -> Document:
+        raise NotImplementedError
+
+    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> MemoryStream:
+        with self.changed:
+            script = self._scripts[blob.digest]
+            reply = script.popleft() if script else Reply()
+            stream = MemoryStream(self._contents[blob.digest], span, reply, self._piece)
+            self.opened.append((blob.digest, span))
+            if not reply.error or reply.cut_after is not None:
+                self.streams.append(stream)
+            self.changed.notify_all()
+        if reply.error and reply.cut_after is None:
+            raise reply.error
+        return stream
+
+    def wait_for_streams(self, count: int) -> list[MemoryStream]:
+        """The first streams, once there are so many and all of them wait for their bytes."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.streams) >= count, PATIENCE)
+            streams = self.streams[:count]
+        assert all(stream.waiting.wait(PATIENCE) for stream in streams)
+        return streams
+
+
+class MemoryPartial:
+    def __init__(self, store: MemoryStore, blob: Descriptor) -> None:
+        self._store = store
+        self._blob = blob
+        self.data = bytearray(blob.size)
+        self.present: tuple[Span, ...] = ()
+        self.is_held = False
+        self.beats = 0
+        self.discards = 0
+        self.releases = 0
+
+    def put(self, *pieces: tuple[int, bytes]) -> None:
+        """What an earlier run has left."""
+        for offset, content in pieces:
+            self.write_at(offset, content)
+            self.record(Span(offset, offset + len(content)))
+
+    def write_at(self, offset: int, data: Bytes) -> None:
+        if self._store.disk_error:
+            raise self._store.disk_error
+        assert offset + len(data) <= self._blob.size
+        self.data[offset : offset + len(data)] = data
+
+    def record(self, span: Span) -> None:
+        self.present = merge((*self.present, span))
+
+    def pread(self, view: memoryview, offset: int) -> int:
+        piece = self.data[offset : offset + len(view)]
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def keep_alive(self) -> None:
+        self.beats += 1
+
+    def commit(self, proof: Verified) -> StoredBlob:
+        if self._store.steals:
+            self._store.taken_by[self._blob.digest] = self._store.steals.popleft()
+            raise Busy("it was taken over")
+        self._store.partials.pop(self._blob.digest)
+        return self._store.put(self._blob, bytes(self.data))
+
+    def discard(self) -> None:
+        self.discards += 1
+        self.present = ()
+
+    def release(self) -> None:
+        self.releases += 1
+        self.is_held = False
+
+
+class MemoryStore:
+    """Partials in memory; blobs in a directory, because they are read by their path."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self.partials: dict[Digest, MemoryPartial] = {}
+        #: Blobs that somebody else fetches, and who.
+        self.taken_by: dict[Digest, str] = {}
+        #: Owners that take a partial over just before its next commits.
+        self.steals: deque[str] = deque()
+        self.disk_error: DiskError | None = None
+
+    def put(self, blob: Descriptor, content: bytes) -> StoredBlob:
+        path = self._directory / blob.digest.hex
+        path.write_bytes(content)
+        return StoredBlob(verify(blob, content).descriptor, path)
+
+    def partial(self, blob: Descriptor) -> MemoryPartial:
+        with self._lock:
+            return self.partials.setdefault(blob.digest, MemoryPartial(self, blob))
+
+    def find(self, blob: Descriptor) -> StoredBlob | None:
+        path = self._directory / blob.digest.hex
+        return StoredBlob(blob, path) if path.exists() else None
+
+    def add(self, blob: Descriptor, content: bytes) -> StoredBlob:
+        return self.put(blob, content)
+
+    def claim(self, blob: Descriptor) -> StoredBlob | MemoryPartial | Taken:
+        if found := self.find(blob):
+            return found
+        if owner := self.taken_by.get(blob.digest):
+            return Taken(owner)
+        partial = self.partial(blob)
+        with self._lock:
+            if partial.is_held:
+                return Taken("this process")
+            partial.is_held = True
+        return partial
+
+    def unfinished(self, blob: Descriptor) -> Unfinished:
+        return Unfinished(sum(span.size for span in self.partial(blob).present))
+
+    def drop(self, blob: Descriptor) -> None:
+        (self._directory / blob.digest.hex).unlink(missing_ok=True)
+
+    @property
+    def held(self) -> Iterator[MemoryPartial]:
+        return (partial for partial in self.partials.values() if partial.is_held)
