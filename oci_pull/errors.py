@@ -7,7 +7,7 @@
     +-- TransferError                  5  NameNotResolved ConnectionFailed ServerFailed TlsFailed
     |   |                                 NotARegistry RequestRefused BadReply
     |   +-- RateLimited                6
-    +-- DiskError                      7  NoSpace NotWritable CacheTooNew
+    +-- DiskError                      7  NoSpace NotWritable Vanished CacheTooNew
     +-- IntegrityError                 8  InvalidManifest DigestMismatch SizeMismatch
     |                                     DamagedArchive InconsistentModel
     +-- PackagingError                 9  NotAModel Unsupported UnsupportedDigest SeveralVariants
@@ -191,6 +191,12 @@ class NoSpace(DiskError):
 
 class NotWritable(DiskError):
     """No permission, or a read-only file system."""
+
+
+class Vanished(DiskError):
+    """Something in the cache that was there a moment ago is gone: somebody prunes it."""
+
+    retryable = True
 
 
 class CacheTooNew(DiskError):

@@ -14,6 +14,7 @@ from oci_pull.errors import (
     PlatformUnknown,
     SeveralVariants,
     Unsupported,
+    Vanished,
 )
 from oci_pull.oci.descriptor import Descriptor, Platform
 from oci_pull.oci.digest import Digest
@@ -229,6 +230,18 @@ def arrange_known(plan: Plan, selection: Selection, shelves: Shelves) -> Layout:
     return arrange(plan, selection, members)
 
 
+def arrange_all(plan: Plan, selection: Selection, shelves: Shelves) -> Layout:
+    """The layout of a plan whose archives are all unpacked; raises `Vanished` if one is not."""
+    for op in _wanted_archives(plan, selection):
+        if shelves.layers.members(op.blob) is None:
+            raise Vanished(f"the files of {_archive_name(op)} were removed from the cache")
+    return arrange_known(plan, selection, shelves)
+
+
+def _wanted_archives(plan: Plan, selection: Selection) -> list[UnpackArchive]:
+    return [op for op in plan.archives if selection.datasets or not op.is_dataset]
+
+
 def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) -> Supply:
     """The blobs that the wanted files and the archives come from, less what is here."""
     needed: dict[Digest, Job] = {}
@@ -239,9 +252,8 @@ def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) 
         if isinstance(file.origin, FromBlob):
             needed[file.digest] = Job(str(file.path), file.origin.blob)
     unpacked = 0
-    for op in plan.archives:
-        is_wanted = selection.datasets or not op.is_dataset
-        if is_wanted and shelves.layers.members(op.blob) is None:
+    for op in _wanted_archives(plan, selection):
+        if shelves.layers.members(op.blob) is None:
             unpacker = shelves.layers.unpacker(op.blob, op.compression)
             needed[op.blob.digest] = Job(_archive_name(op), op.blob, unpacker)
             unpacked += _expected_size(op)
@@ -283,8 +295,7 @@ def preview(request: Request, shelves: Shelves) -> Preview:
     ]
     items += [
         _item(_archive_name(op), op.blob, shelves, is_archive=True)
-        for op in plan.archives
-        if request.selection.datasets or not op.is_dataset
+        for op in _wanted_archives(plan, request.selection)
     ]
     return Preview(resolution, plan, tuple(items), layout.left_out, supply)
 

@@ -1,8 +1,10 @@
 """From a reference to a directory that an engine serves: the whole program, over ports."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_pull.errors import DiskError, Vanished
 from oci_pull.events import LayingOut, Planned, Resolved, Warned
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Locator
@@ -16,6 +18,7 @@ from oci_pull.prepare import (
     Resolution,
     Shelves,
     Supply,
+    arrange_all,
     arrange_known,
     make_plan,
     provide,
@@ -67,30 +70,42 @@ def pull(request: Request, tools: Tools) -> PullResult:
         OciPullError: a subclass for every cause; nothing is under a final name that is not whole,
             and what was fetched is kept for the next run.
     """
-    shelves, selection = tools.shelves, request.selection
+    shelves = tools.shelves
     tools.destination.check()
     found = resolve(request, shelves)
-    manifest = found.manifest.descriptor.digest
-    if tree := tools.destination.find(request.reference, manifest, selection.key):
+    manifest, key = found.manifest.descriptor.digest, request.selection.key
+    if tree := tools.destination.find(request.reference, manifest, key):
         if _has_moved(request, found, shelves):
-            shelves.references.remember(request.reference, found.digest)
+            # Best effort: what is there can be served from a cache that cannot be written.
+            with suppress(DiskError):
+                shelves.references.remember(request.reference, found.digest)
         return _result(request, found, tree, reused=tree.receipt.size, unchanged=True)
     plan = make_plan(found.manifest, shelves)
     tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
+    try:
+        tree, needed = _make(request, found, plan, tools)
+    except Vanished:
+        # Somebody prunes the cache, and took what was to be reused: what is missing is fetched.
+        tree, needed = _make(request, found, plan, tools)
+    if not request.keep_archives:
+        _drop_archives(plan, shelves)
+    shelves.references.remember(request.reference, found.digest)
+    fetched = shelves.fetcher.fetched
+    return _result(request, found, tree, fetched=fetched, reused=max(0, needed - fetched))
+
+
+def _make(request: Request, found: Resolution, plan: Plan, tools: Tools) -> tuple[Tree, int]:
+    """Fetch what is missing and lay it out; the tree, and the bytes that it needed."""
+    shelves, selection = tools.shelves, request.selection
     wanted = arrange_known(plan, selection, shelves)
     supply = provide(plan, wanted, selection, shelves)
     free = tools.space.check(supply.to_write + supply.unpacked, _tree_size(wanted, supply))
     early = shelves.fetcher.fetched
     tools.observer.on(_planned(wanted, plan, supply, early=early, free=free))
     shelves.fetcher.fetch(supply.jobs)
-    layout = arrange_known(plan, selection, shelves)
+    layout = arrange_all(plan, selection, shelves)
     tools.observer.on(LayingOut(len(layout.files)))
-    tree = _lay_out(request, found, plan, layout, tools)
-    if not request.keep_archives:
-        _drop_archives(plan, shelves)
-    shelves.references.remember(request.reference, found.digest)
-    fetched = shelves.fetcher.fetched
-    return _result(request, found, tree, fetched=fetched, reused=max(0, supply.size - fetched))
+    return _lay_out(request, found, plan, layout, tools), supply.size
 
 
 def _tree_size(wanted: Layout, supply: Supply) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from oci_pull.adapters.layers import DirectoryLayers
 from oci_pull.adapters.store import DirectoryStore
-from oci_pull.errors import NotCached
+from oci_pull.errors import Vanished
 from oci_pull.packaging.layout import FromBlob, TreeFile
 
 
@@ -17,13 +17,15 @@ class Contents:
     layers: DirectoryLayers
 
     def path(self, file: TreeFile) -> Path:
-        """A verified file with the content; raises `NotCached` if it vanished meanwhile."""
+        """A verified file with the content; raises `Vanished` if it is gone."""
         if isinstance(file.origin, FromBlob):
-            found = self.store.find(file.origin.blob)
-            if found is None:
-                raise NotCached(
-                    f"{file.path} was removed from the cache while it was needed",
-                    hint="run the same command again",
-                )
-            return found.path
-        return self.layers.path(file.origin.archive, file.digest)
+            blob = self.store.find(file.origin.blob)
+            path = blob.path if blob else None
+        else:
+            path = self.layers.path(file.origin.archive, file.digest)
+        if path is None or not path.exists():
+            raise Vanished(
+                f"{file.path} was removed from the cache while it was needed",
+                hint="run the same command again",
+            )
+        return path

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.adapters import archive
@@ -35,17 +35,13 @@ class DirectoryLayers:
     cache: Cache
     #: See `DirectoryStore.behind`.
     behind: "DirectoryLayers | None" = None
-    _known: dict[Digest, tuple[Member, ...]] = field(default_factory=dict, repr=False)
 
     def members(self, archive: Descriptor) -> Sequence[Member] | None:
         """The files of an archive that was unpacked, None if it was not."""
-        known = self._known.get(archive.digest)
-        if known is None:
-            known = _read_members(self.cache.layer(archive.digest) / _MEMBERS)
-            if known is None:
-                return self.behind.members(archive) if self.behind else None
-            self._known[archive.digest] = known
-        return known
+        found = _read_members(self.cache.layer(archive.digest) / _MEMBERS)
+        if found is None and self.behind:
+            return self.behind.members(archive)
+        return found
 
     def unpacker(self, archive: Descriptor, compression: Compression) -> Consumer:
         """Whoever unpacks the archive."""

@@ -9,16 +9,12 @@ import re
 import secrets
 import socket
 import subprocess
-import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Self
 
 from oci_pull.oci.digest import Digest
-
-#: An owner on another machine that has not been heard of for so long is dead (seconds).
-SILENCE = 60.0
 
 _NAME = re.compile(r"(?P<host>[A-Za-z0-9_.+]+)-(?P<pid>\d+)-(?P<start>\d+)-(?P<nonce>[0-9a-f]+)")
 
@@ -52,15 +48,9 @@ class Owner:
         """Whether its process would be seen from here."""
         return self.host == this_host()
 
-    def is_alive(self, last_heard: float) -> bool:
-        """Whether the process still runs; `last_heard` is the time of its last sign of life.
-
-        On its own machine the process is looked at. From elsewhere silence decides, by the clock of
-        the file system, as both sides see the same.
-        """
-        if self.is_here:
-            return _start_of(self.pid) == self.start
-        return time.time() - last_heard < SILENCE
+    def runs(self) -> bool:
+        """Whether its process runs, on this machine."""
+        return _start_of(self.pid) == self.start
 
     def __str__(self) -> str:
         return f"{self.host}-{self.pid}-{self.start}-{self.nonce}"

@@ -6,8 +6,8 @@ A process owns what is under its own name. It gets there by one rename: of a new
 
 import errno
 import os
+import secrets
 import struct
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +28,8 @@ _JOURNAL = "journal"
 #: Start, end, and a check sum of both: a record that was torn by a crash is seen as one.
 _RECORD = struct.Struct("<QQI")
 _READ_ONLY = 0o444
+#: An owner on another machine that has not been heard of for so long is dead (seconds).
+_SILENCE = 60.0
 #: The name of a directory that its owner gave up.
 _FREE = "free"
 
@@ -38,12 +40,13 @@ def claim(cache: Cache, blob: Descriptor) -> "OwnedPartial | Taken":
     me = Owner.new()
     with writing(home):
         while True:
-            if _create(home, me) or (found := _entry(home)) is None:
-                if (home / str(me)).is_dir():
+            found = _entry(home)
+            if found is None:
+                if _create(home, me):
                     return OwnedPartial(cache, blob, home / str(me))
                 continue
             owner = Owner.parse(found.name)
-            if owner and owner.is_alive(_last_heard(found)):
+            if owner and _is_alive(owner, found):
                 return Taken(owner.describe())
             if _take_over(found, home / str(me)):
                 may_wake_up = found.name != _FREE and not (owner and owner.is_here)
@@ -105,11 +108,22 @@ def _copy_away(data: Path) -> None:
         copy.replace(data)
 
 
-def _last_heard(directory: Path) -> float:
+def _is_alive(owner: Owner, directory: Path) -> bool:
+    """Whether the process still runs: seen from here, or heard of lately from elsewhere.
+
+    Silence is measured by the clock of the file system, which is the same for both sides.
+    """
+    if owner.is_here:
+        return owner.runs()
+    probe = directory.parent.with_name(f".{owner.nonce}-{secrets.token_hex(4)}")
     try:
-        return max(directory.stat().st_mtime, *_times(directory))
+        last_heard = max(directory.stat().st_mtime, *_times(directory))
+        probe.touch()
+        return probe.stat().st_mtime - last_heard < _SILENCE
     except OSError:
-        return time.time()
+        return True
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _times(directory: Path) -> Iterator[float]:

@@ -12,11 +12,11 @@ from oci_pull import __version__, api
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
+from oci_pull.cli.progress import Progress
 from oci_pull.cli.signals import SignalCancel, leave
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
-from oci_pull.ports import Observer
 from oci_pull.pull import PullResult
 from oci_pull.settings import Settings
 
@@ -96,16 +96,16 @@ def pull(
     settings = _load(given)
     if settings.output and len(references) > 1:
         raise InvalidSetting("one -o DIR cannot hold several models")
-    observer = make_progress(settings)
+    progress = make_progress(settings)
     code = 0
     for reference in references:
         try:
             if dry_run:
-                _show_plan(reference, settings, observer)
+                _show_plan(reference, settings, progress)
             else:
-                _pull(reference, settings, observer)
+                _pull(reference, settings, progress)
         except OciPullError as error:
-            _close(observer)
+            progress.close()
             _report(error, settings)
             code = code or _exit_code(error)
             if isinstance(error, Cancelled):
@@ -117,11 +117,11 @@ def _exit_code(error: OciPullError) -> int:
     return _CANCEL.error.exit_code if isinstance(error, Cancelled) else error.exit_code
 
 
-def _pull(reference: str, settings: Settings, observer: Observer) -> None:
+def _pull(reference: str, settings: Settings, progress: Progress) -> None:
     begun = time.monotonic()
-    result = api.pull(reference, settings=settings, observer=observer, cancel=_CANCEL)
+    result = api.pull(reference, settings=settings, observer=progress, cancel=_CANCEL)
     seconds = time.monotonic() - begun
-    _close(observer)
+    progress.close()
     if not settings.quiet and settings.progress not in ("none", "json"):
         _say_how_it_went(result, seconds)
     match settings.format:
@@ -152,13 +152,6 @@ def _say_how_it_went(result: PullResult, seconds: float) -> None:
         )
 
 
-def _close(observer: Observer) -> None:
-    """Take bars away before anything else is written."""
-    close = getattr(observer, "close", None)
-    if close:
-        close()
-
-
 def _report(error: OciPullError, settings: Settings) -> None:
     if isinstance(error, Cancelled):
         output.tell(
@@ -178,8 +171,8 @@ def plan(reference: OneReference, *, given: Given) -> None:
     _checked(settings, lambda: _show_plan(reference, settings, make_progress(settings)))
 
 
-def _show_plan(reference: str, settings: Settings, observer: Observer) -> None:
-    preview = api.plan(reference, settings=settings, observer=observer, cancel=_CANCEL)
+def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
+    preview = api.plan(reference, settings=settings, observer=progress, cancel=_CANCEL)
     name = str(api.locate(reference, settings))
     render = output.preview_json if settings.format == "json" else output.preview_text
     output.emit(render(name, preview))
@@ -201,13 +194,13 @@ def inspect(
 
 
 def _show_inspection(reference: str, settings: Settings, *, raw: bool) -> None:
-    observer = make_progress(settings)
+    progress = make_progress(settings)
     if raw:
-        document = api.document(reference, settings=settings, observer=observer, cancel=_CANCEL)
+        document = api.document(reference, settings=settings, observer=progress, cancel=_CANCEL)
         sys.stdout.buffer.write(document.raw)
         sys.stdout.buffer.flush()
         return
-    inspection = api.inspect(reference, settings=settings, observer=observer, cancel=_CANCEL)
+    inspection = api.inspect(reference, settings=settings, observer=progress, cancel=_CANCEL)
     name = str(api.locate(reference, settings))
     render = output.inspection_json if settings.format == "json" else output.inspection_text
     output.emit(render(name, inspection))

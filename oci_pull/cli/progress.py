@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from oci_pull import events
 from oci_pull.cli.units import duration, size
@@ -52,11 +52,24 @@ class Totals:
         return planned.reused + planned.resumed - resumed + started
 
 
+class Progress(Protocol):
+    """An observer that leaves the stream as it found it."""
+
+    def on(self, event: events.Event) -> None:
+        """Take an event."""
+
+    def close(self) -> None:
+        """Take away what is not meant to stay."""
+
+
 class NoProgress:
     """Says nothing."""
 
     def on(self, event: events.Event) -> None:
         """Take an event."""
+
+    def close(self) -> None:
+        """Nothing is there."""
 
 
 class PlainProgress:
@@ -76,6 +89,9 @@ class PlainProgress:
             self._beat()
         elif not self._is_small(event) and (words := described(event)):
             self._line(" ".join(words))
+
+    def close(self) -> None:
+        """Every line stays."""
 
     @staticmethod
     def _is_small(event: events.Event) -> bool:
@@ -159,6 +175,9 @@ class JsonProgress:
         elif self._totals.planned and self._clock() - self._last >= 1:
             total = self._totals.planned.size
             self._write("progress", {"done": self._totals.done, "total": total})
+
+    def close(self) -> None:
+        """Every line stays."""
 
     def _write(self, name: str, facts: dict[str, Any]) -> None:
         self._last = self._clock()

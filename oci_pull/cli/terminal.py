@@ -4,12 +4,11 @@ import sys
 import time
 from typing import TextIO
 
-from oci_pull.cli.progress import JsonProgress, NoProgress, PlainProgress
-from oci_pull.ports import Observer
+from oci_pull.cli.progress import JsonProgress, NoProgress, PlainProgress, Progress
 from oci_pull.settings import Settings
 
 
-def make_progress(settings: Settings, stream: TextIO | None = None) -> Observer:
+def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
     """The observer that the settings and the terminal call for.
 
     Whether stderr is a terminal is looked at here: Rich takes FORCE_COLOR and GitHub's variables

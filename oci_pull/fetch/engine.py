@@ -35,7 +35,6 @@ T = TypeVar("T")
 _TICK = 0.1
 #: How often other hosts are told that a partial has a living owner, in seconds.
 _HEARTBEAT = 15.0
-_HEARTBEAT_TICKS = int(_HEARTBEAT / _TICK)
 #: How long workers get to notice that their connections were cut, in seconds; then they are left.
 _GRACE = 1.0
 
@@ -129,7 +128,7 @@ class Session:
 
     def _run(self, items: Sequence[Item], work: Callable[[Item, Line], T]) -> list[T]:
         """The work of every item, done by a few threads; in the order of the items."""
-        crew = _Crew(self._cancel, self._observer)
+        crew = _Crew(self._cancel, self._observer, self._engine.clock)
         lines = [self._line(crew) for _ in range(min(self._engine.jobs, len(items)))]
         self._lines += lines
         return crew.run(items, work, lines)
@@ -151,9 +150,11 @@ class Session:
 class _Crew:
     """The threads of one run, and everything of theirs that has to end with them."""
 
-    def __init__(self, cancel: Cancel, observer: Observer) -> None:
+    def __init__(self, cancel: Cancel, observer: Observer, clock: Clock) -> None:
         self._cancel = cancel
         self._observer = observer
+        self._clock = clock
+        self._next_beat = clock.now() + _HEARTBEAT
         self._failed = threading.Event()
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -203,20 +204,22 @@ class _Crew:
         self, done: "SimpleQueue[tuple[int, T | BaseException]]"
     ) -> tuple[int, T | BaseException]:
         """The next outcome; meanwhile other hosts are told that the partials have an owner."""
-        ticks = 0
         while True:
+            if self._clock.now() >= self._next_beat:
+                self._beat()
             try:
                 return done.get(timeout=_TICK)
             except Empty:
-                ticks += 1
-            self._observer.on(Tick())
+                self._observer.on(Tick())
             if self._cancel.is_set():
                 raise Cancelled("stopped; what was fetched is kept")
-            if ticks % _HEARTBEAT_TICKS == 0:
-                with self._lock:
-                    partials = list(self._partials)
-                for partial in partials:
-                    partial.keep_alive()
+
+    def _beat(self) -> None:
+        self._next_beat = self._clock.now() + _HEARTBEAT
+        with self._lock:
+            partials = list(self._partials)
+        for partial in partials:
+            partial.keep_alive()
 
     def _end(self) -> None:
         """Cut every connection, and give the threads a moment to leave what they hold."""

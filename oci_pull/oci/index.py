@@ -51,7 +51,12 @@ def choose(
         return _only(models)
     # unknown/unknown is what attestations carry, so such an entry is taken only where it is alone.
     entries = [e for e in entries if not (e.platform and e.platform.is_unknown)] or entries
-    for platform in (host, Platform(host.os, host.architecture), Platform("linux", "amd64")):
+    by_preference = (
+        wanted or host,
+        Platform(host.os, host.architecture),
+        Platform("linux", "amd64"),
+    )
+    for platform in by_preference:
         if len(entries) == 1:
             break
         if fitting := [entry for entry in entries if _fits(entry.platform, platform)]:

@@ -72,10 +72,10 @@ def missing(size: int, present: Iterable[Span]) -> tuple[Span, ...]:
 def _gaps(size: int, present: tuple[Span, ...]) -> Iterator[Span]:
     position = 0
     for span in present:
+        if position >= size:
+            return
         if position < span.start:
             yield Span(position, min(span.start, size))
         position = max(position, span.end)
-        if position >= size:
-            return
     if position < size:
         yield Span(position, size)

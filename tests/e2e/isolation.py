@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,46 @@ def private_mounts() -> tuple[str, ...]:
         command = [*prefix, "sh", "-c", _MOUNT_PROBE, "sh", folder]
         probe = subprocess.run(command, check=False, capture_output=True)
     return prefix if probe.returncode == 0 else ()
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A small file system that only programs behind `prefix` see under its path."""
+
+    prefix: tuple[str, ...]
+    #: The same directory as it is reached from here.
+    seen: Path
+
+    def fill(self, leave: int) -> None:
+        """Let somebody else's file take the space but for `leave` bytes."""
+        status = os.statvfs(self.seen)
+        filler = os.open(self.seen / "filler", os.O_WRONLY | os.O_CREAT)
+        try:
+            os.posix_fallocate(filler, 0, status.f_bavail * status.f_frsize - leave)
+        finally:
+            os.close(filler)
+
+    def make_room(self) -> None:
+        (self.seen / "filler").unlink()
+
+
+@contextmanager
+def small_disk(directory: Path, size: int) -> Iterator[Disk]:
+    """A disk of `size` bytes, mounted at the directory in a name space of its own."""
+    directory.mkdir()
+    script = 'mount -t tmpfs -o size="$1" tmpfs "$2" && echo mounted && exec cat'
+    with subprocess.Popen(
+        [*private_mounts(), "sh", "-c", script, "sh", str(size), directory],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"mounted\n"
+        spaces = ("-m",) if IS_ROOT else ("-U", "-m", "--preserve-credentials")
+        prefix = ("nsenter", "-t", str(holder.pid), *spaces, "--")
+        yield Disk(prefix, Path(f"/proc/{holder.pid}/root") / directory.relative_to("/"))
+        holder.stdin.close()
 
 
 def read_only(directory: Path) -> tuple[str | Path, ...]:

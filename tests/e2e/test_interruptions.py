@@ -173,14 +173,13 @@ def _waiting_out_a_limit(registry: FakeRegistry) -> None:
 @pytest.mark.parametrize(
     ("arrange", "kind"),
     [
-        (_in_the_manifest, "manifest"),
-        (_in_the_token, "token"),
-        (_before_a_blob, "blob"),
-        (_in_a_blob, "blob"),
-        (_between_two_tries, "manifest"),
-        (_waiting_out_a_limit, "blob"),
+        pytest.param(_in_the_manifest, "manifest", id="in-the-manifest"),
+        pytest.param(_in_the_token, "token", id="in-the-token"),
+        pytest.param(_before_a_blob, "blob", id="before-a-blob"),
+        pytest.param(_in_a_blob, "blob", id="in-a-blob"),
+        pytest.param(_between_two_tries, "manifest", id="between-two-tries"),
+        pytest.param(_waiting_out_a_limit, "blob", id="waiting-out-a-limit"),
     ],
-    ids=lambda value: getattr(value, "__name__", "").strip("_"),
 )
 def test_ctrl_c_ends_it_within_two_seconds(
     arrange: Callable[[FakeRegistry], None], kind: str, registry: FakeRegistry, oci_pull: Command

@@ -1,9 +1,9 @@
 """The ports of the engine without a network: what is asked is noted, what fails is scripted.
 
-    source = MemorySource({blob: content})
-    source.script(blob, Reply(cut_after=100), Reply())
-    store = MemoryStore(tmp_path)
-    store.taken_by[blob.digest] = "pid 7 on nas"
+source = MemorySource({blob: content})
+source.script(blob, Reply(cut_after=100), Reply())
+store = MemoryStore(tmp_path)
+store.taken_by[blob.digest] = "pid 7 on nas"
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class MemoryPartial:
         self.data = bytearray(blob.size)
         self.present: tuple[Span, ...] = ()
         self.is_held = False
-        self.beats = 0
+        self.beaten = threading.Event()
         self.discards = 0
         self.releases = 0
 
@@ -186,14 +186,15 @@ class MemoryPartial:
         return len(piece)
 
     def keep_alive(self) -> None:
-        self.beats += 1
+        self.beaten.set()
 
     def commit(self, proof: Verified) -> StoredBlob:
         if self._store.steals:
             self._store.taken_by[self._blob.digest] = self._store.steals.popleft()
             raise Busy("it was taken over")
+        stored = self._store.put(self._blob, bytes(self.data))
         self._store.partials.pop(self._blob.digest)
-        return self._store.put(self._blob, bytes(self.data))
+        return stored
 
     def discard(self) -> None:
         self.discards += 1
@@ -243,6 +244,9 @@ class MemoryStore:
             if partial.is_held:
                 return Taken("this process")
             partial.is_held = True
+        if found := self.find(blob):
+            partial.is_held = False
+            return found
         return partial
 
     def unfinished(self, blob: Descriptor) -> Unfinished:

@@ -5,6 +5,7 @@ import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -441,3 +442,29 @@ def test_what_is_not_complete_is_not_found(put: Put, settings: Settings) -> None
     with pytest.raises(NotCached):
         api.find(reference, settings=settings)
     assert _files(api.pull(reference, settings=settings).path) == _MODEL, "and it is mended"
+
+
+class _Pruner(Recorder):
+    """Removes from the cache what a pull has just decided to reuse."""
+
+    def __init__(self, cache: Path, what: str) -> None:
+        super().__init__()
+        self._cache = cache
+        self._what = what
+        self._left = 1
+
+    def on(self, event: events.Event) -> None:
+        super().on(event)
+        if isinstance(event, events.LayingOut) and self._left:
+            self._left -= 1
+            shutil.rmtree(self._cache / self._what)
+
+
+@pytest.mark.parametrize(("form", "what"), [("raw", "blobs/sha256"), ("tar", "layers")])
+def test_what_vanished_from_the_cache_meanwhile_is_fetched_again(
+    form: Literal["raw", "tar"], what: str, put: Put, settings: Settings
+) -> None:
+    pruner = _Pruner(settings.cache, what)
+    result = api.pull(put(modelpack(_MODEL, form=form)), settings=settings, observer=pruner)
+    assert _files(result.path) == _MODEL
+    assert sum(isinstance(event, events.Planned) for event in pruner.events) == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -261,15 +263,15 @@ def test_a_long_download_is_recorded_on_the_way(tmp_path: Path) -> None:
     content = content_of(2 * RECORDED + 500_000)
     world = World(tmp_path, content)
     seen: list[tuple[Span, ...]] = []
-    world.source.script(world.blob, Reply(cut_after=RECORDED + 1000, error=BlobUnknown("gone")))
-    with pytest.raises(BlobUnknown):
-        world.session().fetch(world.jobs())
+    world.source.script(world.blob, Reply(cut_after=RECORDED + 1000))
+    with pytest.raises(ConnectionFailed):
+        world.session(policy=RetryPolicy(retries=0)).fetch(world.jobs())
     partial = world.store.partial(world.blob)
     assert partial.present == (Span(0, RECORDED + 1000),)
     record = partial.record
     partial.record = lambda span: (record(span), seen.append(partial.present))[0]  # type: ignore[method-assign, func-returns-value]
     world.session().fetch(world.jobs())
-    assert [spans[0].end for spans in seen] == [2 * RECORDED + 1000 + 130_072, len(content)]
+    assert [spans[0].end for spans in seen] == [2 * RECORDED + 1000, len(content)]
 
 
 def test_a_full_disk_ends_it_and_keeps_what_was_recorded(world: World) -> None:
@@ -374,6 +376,19 @@ def test_a_cancel_while_bytes_are_skipped_stops(world: World) -> None:
     assert world.store.partial(world.blob).present == (Span(0, 900_000),)
 
 
+def test_a_cancel_between_two_bytes_stops(world: World) -> None:
+    hold = threading.Event()
+    world.source.script(world.blob, Reply(hold=hold))
+    with ThreadPoolExecutor(1) as executor:
+        fetching = executor.submit(lambda: world.session().fetch(world.jobs()))
+        world.source.wait_for_streams(1)
+        world.cancel.set()
+        hold.set()
+        with pytest.raises(Cancelled):
+            fetching.result()
+    assert world.store.partial(world.blob).present == ()
+
+
 def test_a_cancel_while_a_rate_limit_is_waited_out_stops(world: World) -> None:
     world.source.script(world.blob, Reply(error=RateLimited("429", retry_after=100)))
     world.clock.on_wait = lambda _: world.cancel.set()
@@ -428,7 +443,9 @@ def test_reading_fails_as_fetching_does(world: World) -> None:
 class Unpacker:
     """A consumer that notes what it was given and what became of it."""
 
-    def __init__(self, consume: OciPullError | None = None, publish: Exception | None = None):
+    def __init__(
+        self, consume: OciPullError | None = None, publish: OciPullError | None = None
+    ) -> None:
         self.fails = consume
         self.publish_fails = publish
         self.seen = b""

@@ -158,6 +158,21 @@ def test_whoever_waits_gets_ticks(tmp_path: Path) -> None:
     assert set(ticks) == {threading.current_thread()}
 
 
+def test_other_hosts_are_told_that_the_owner_lives(tmp_path: Path) -> None:
+    world = World(tmp_path, content_of(1000, 1), content_of(2000, 2))
+    hold = threading.Event()
+    for blob in world.blobs:
+        world.source.script(blob, Reply(hold=hold))
+    fetching = in_background(lambda: world.session().fetch(world.jobs()))
+    world.source.wait_for_streams(2)
+    partials = list(world.store.partials.values())
+    assert not any(partial.beaten.is_set() for partial in partials)
+    world.clock.advance(15)
+    assert all(partial.beaten.wait(PATIENCE) for partial in partials)
+    hold.set()
+    fetching.result(PATIENCE)
+
+
 def test_fetched_is_the_sum_of_everything_so_far(tmp_path: Path) -> None:
     world = World(tmp_path, content_of(1000, 1), content_of(2000, 2))
     session = world.session()

@@ -75,9 +75,7 @@ def test_jitter_takes_up_to_half_off(random: float, expected: float) -> None:
         (RetryPolicy(retries=1), RateLimited("429", retry_after=6), 1),
     ],
 )
-def test_the_policy_limits_the_tries(
-    policy: RetryPolicy, error: TransferError, tries: int
-) -> None:
+def test_the_policy_limits_the_tries(policy: RetryPolicy, error: TransferError, tries: int) -> None:
     assert len(waits(budget(policy), error)) == tries
     assert budget(policy).attempts == policy.retries
 

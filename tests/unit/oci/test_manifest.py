@@ -63,7 +63,7 @@ def refused(document: object, **options: Any) -> str:
 
 
 def with_layer(**members: Any) -> Mapping[str, Any]:
-    return builders.manifest(CONFIG, [LAYER | members])
+    return builders.manifest(CONFIG, [{**LAYER, **members}])
 
 
 @pytest.mark.parametrize("kind", [OCI_MANIFEST, DOCKER_MANIFEST])
@@ -124,7 +124,7 @@ def test_a_known_header_decides_where_the_body_does_not(
     body: Mapping[str, Any], header: str, expected: str
 ) -> None:
     bare = {key: value for key, value in IMAGE.items() if key != "mediaType"}
-    assert manifest(bare | body, content_type=header).descriptor.media_type == expected
+    assert manifest({**bare, **body}, content_type=header).descriptor.media_type == expected
 
 
 def test_an_agreeing_header_with_a_charset_is_no_conflict() -> None:
@@ -241,15 +241,21 @@ def test_a_list_that_is_none_is_refused(document: object, key: str) -> None:
         {"size": True},
         {"size": 5.0},
         {"size": "5"},
-        {"annotations": []},
+        {"annotations": [1]},
         {"mediaType": 5},
         {"data": "%"},
     ],
 )
 def test_a_descriptor_that_cannot_be_spoils_the_manifest(members: Mapping[str, Any]) -> None:
     refused(with_layer(**members))
-    refused(builders.manifest(CONFIG | members, []))
-    refused(INDEX | {"manifests": [ENTRY | members]})
+    refused(builders.manifest({**CONFIG, **members}, []))
+    refused(INDEX | {"manifests": [{**ENTRY, **members}]})
+
+
+def test_one_digest_of_two_sizes_is_refused_wherever_it_is_named() -> None:
+    assert "two sizes" in refused(builders.manifest(CONFIG, [LAYER, LAYER | {"size": 6}]))
+    assert "two sizes" in refused(builders.manifest(LAYER | {"size": 6}, [LAYER]))
+    assert manifest(builders.manifest(LAYER, [LAYER, LAYER]))
 
 
 def test_a_digest_nobody_can_compute_is_let_through_until_it_is_needed() -> None:

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,7 +99,7 @@ def positions(of: tuple[Span, ...] | list[Span]) -> set[int]:
 def test_merging_keeps_every_byte_and_leaves_gaps(given_spans: list[Span]) -> None:
     merged = merge(given_spans)
     assert positions(merged) == positions(given_spans)
-    assert all(left.end < right.start for left, right in zip(merged, merged[1:], strict=False))
+    assert all(left.end < right.start for left, right in itertools.pairwise(merged))
 
 
 @given(st.integers(0, 50), st.lists(spans, max_size=8))
