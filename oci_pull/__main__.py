@@ -11,6 +11,11 @@ def main() -> None:
     if words in (["-V"], ["--version"]):
         sys.stdout.write(f"oci-pull {__version__}\n")
         return
+    if words in (["-h"], ["--help"]):
+        from oci_pull.cli.help import overview
+
+        sys.stdout.write(overview())
+        return
     from oci_pull.cli.app import run
 
     run(words)

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from oci_pull.errors import UsageError
 from oci_pull.settings import OPTIONS, flag_of
 
-#: Every command, with the commands below it.
-COMMANDS = {"pull": (), "plan": (), "inspect": (), "cache": ("path",)}
+#: Every command, and what it does.
+COMMANDS = {
+    "pull REF...": "fetch, verify, lay out; print the directory",
+    "plan REF": "say what a pull would do; nothing is written",
+    "inspect REF": "say what is at a reference (--raw: its bytes)",
+    "cache path REF": "print the directory of a model that is cached",
+}
+_FIRST_WORDS = {name.partition(" ")[0] for name in COMMANDS}
 _ANSWERED_AT_THE_TOP = ("-h", "--help", "-V", "--version")
 _CLOSE = 0.75
 
@@ -25,7 +31,7 @@ def rewrite(words: Sequence[str]) -> list[str]:
         is_answer = not given or given[0] in _ANSWERED_AT_THE_TOP
         return given if is_answer else ["pull", *given]
     word = given[position]
-    if word in COMMANDS:
+    if word in _FIRST_WORDS:
         before, after = given[:position], given[position + 1 :]
         end = after.index("--") if "--" in after else len(after)
         return [word, *after[:end], *before, *after[end:]]
@@ -52,7 +58,7 @@ def _refuse_a_slip(word: str, following: Sequence[str]) -> None:
     words = [each for each in following if not each.startswith("-")]
     if not (words and re.fullmatch(r"[a-z]+", word)):
         return
-    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=_CLOSE)
+    near = difflib.get_close_matches(word, _FIRST_WORDS, n=1, cutoff=_CLOSE)
     if near:
         raise UsageError(
             f"there is no command {word!r}",

@@ -58,6 +58,9 @@ class BarProgress:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         match event:
             case events.Planned() if event.to_fetch:
+                for task in self._progress.task_ids:
+                    self._progress.remove_task(task)
+                self._bars.clear()
                 self._total = self._progress.add_task(
                     "total", total=event.size, completed=self._totals.done
                 )

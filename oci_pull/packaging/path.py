@@ -13,8 +13,8 @@ _MAX_DEPTH = 64
 #: Our own directory in every tree: a model may not bring files for it.
 RESERVED = ".oci-pull"
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_WINDOWS_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)", re.IGNORECASE)
+#: A drive or a device.
+_WINDOWS = re.compile(r"[a-z]:|(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,10 +37,10 @@ class RelPath:
         parts = tuple(part for part in bare.split("/") if part != ".")
         if not bare or not parts:
             raise UnsafePath(f"a file has no name: {text[:80]!r}")
-        if bare.startswith("/") or _FORBIDDEN.search(bare) or _DRIVE.match(bare):
+        if bare.startswith("/") or _FORBIDDEN.search(bare):
             raise UnsafePath(f"unsafe file name {text[:200]!r}")
         for part in parts:
-            if part in ("", "..") or _WINDOWS_DEVICE.match(part):
+            if part in ("", "..") or _WINDOWS.match(part):
                 raise UnsafePath(f"unsafe file name {text[:200]!r}")
             if _length(part) > _MAX_NAME:
                 raise UnsafePath(f"a file name is longer than {_MAX_NAME} bytes: {part[:60]!r}...")

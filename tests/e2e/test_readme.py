@@ -12,7 +12,7 @@ import pytest
 from tests.builders import docker_v01, tiny_model
 from tests.servers import debian
 from tests.servers.distribution import Distribution, Options
-from tests.servers.push import push
+from tests.servers.push import push, write_layout
 
 pytestmark = pytest.mark.e2e
 
@@ -41,6 +41,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         digest = push(
             registry.url, _REPOSITORY, "latest", docker_v01(tiny_model(), annotated=False)
         )
+        write_layout(home / "layout", docker_v01(tiny_model(), annotated=True), "v1")
         environment = {
             "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(home),
@@ -49,6 +50,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             "OCI_PULL_DEFAULT_REGISTRY": registry.host,
             "REGISTRY": registry.host,
             "DIGEST": digest,
+            "LAYOUT": str(home / "layout"),
         }
         subprocess.run(
             ["oci-pull", _REPOSITORY],

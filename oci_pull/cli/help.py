@@ -1,0 +1,58 @@
+"""`oci-pull -h`: the commands and the options of `pull`, from the table that they are parsed by."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from oci_pull.cli.arguments import COMMANDS
+from oci_pull.settings import OPTIONS, PREFIX, Option, flag_of
+
+_INTRODUCTION = """\
+Usage: oci-pull [pull] REF... [OPTIONS]
+       oci-pull COMMAND ...
+
+Pull models from OCI registries into directories that vLLM serves.
+stdout is the directory and nothing else.
+"""
+_EXAMPLES = f"""\
+Every option has an environment twin: {PREFIX}OUTPUT is --output.
+
+Examples:
+  oci-pull aistaging/smollm2-vllm
+  vllm serve "$(oci-pull aistaging/smollm2-vllm)"
+  oci-pull registry.example.com/ml/llama:prod -o /models/llama
+  oci-pull plan aistaging/smollm2-vllm --exclude '*.md'
+"""
+_GROUPS = {
+    "where": "Where it goes",
+    "what": "What is taken",
+    "how": "How it is fetched",
+    "registry": "Which registry",
+    "output": "What is said",
+}
+
+
+def overview() -> str:
+    """The whole page."""
+    width = max(len(_flags(name, option)) for name, option in OPTIONS.items())
+    parts = [_INTRODUCTION, "Commands:", *_commands(width), *_options(width), _EXAMPLES]
+    return "\n".join(parts)
+
+
+def _commands(width: int) -> Iterator[str]:
+    for name, summary in COMMANDS.items():
+        yield f"  {name:{width}}  {summary}"
+    yield ""
+
+
+def _options(width: int) -> Iterator[str]:
+    for group, names in groupby(OPTIONS, key=lambda name: OPTIONS[name].group):
+        yield f"{_GROUPS[group]}:"
+        for name in names:
+            yield f"  {_flags(name, OPTIONS[name]):{width}}  {OPTIONS[name].help}"
+        yield ""
+
+
+def _flags(name: str, option: Option) -> str:
+    short = f"{option.short}, " if option.short else "    "
+    value = f" {option.metavar}" if option.metavar else ""
+    return f"{short}{flag_of(name)}{value}"

@@ -1,0 +1,405 @@
+"""Who reads what: the path on stdout, words on stderr, bars on terminals and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import builders
+from tests.e2e.command import Command
+from tests.e2e.disk import assert_sound, assert_tree
+from tests.e2e.models import MIB, model, pack, put, raw_layer
+from tests.fakes.registry import BlobFaults, FakeRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.command import Running
+
+_FILES = model()
+_ESCAPE = "\x1b"
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_SLOW = ("httpx", "httpcore", "rich", "truststore")
+
+
+@pytest.fixture
+def reference(registry: FakeRegistry) -> str:
+    return put(registry, builders.docker_v02(_FILES))
+
+
+@pytest.fixture
+def gguf(registry: FakeRegistry) -> str:
+    """A model that is a success with a warning."""
+    content = b"GGUF" + bytes(1000)
+    return put(registry, pack([raw_layer("model.gguf", content, "weight")]), tag="gguf")
+
+
+# Two ways to say the same
+
+
+@pytest.mark.parametrize("words", [(), ("pull",), ("pull", "--")], ids=["bare", "pull", "dashes"])
+def test_pull_is_what_a_reference_alone_means(
+    words: tuple[str, ...], reference: str, oci_pull: Command
+) -> None:
+    assert_tree(oci_pull(*words, reference).path, _FILES)
+
+
+def test_options_may_come_before_the_reference(reference: str, oci_pull: Command) -> None:
+    assert_tree(oci_pull("--jobs", "2", "-q", reference).path, _FILES)
+    assert oci_pull("--format", "json", "inspect", reference).json["packaging"] == "docker-model"
+
+
+def test_the_module_is_the_same_program(reference: str, oci_pull: Command) -> None:
+    module = replace(oci_pull, program=(sys.executable, "-m", "oci_pull"))
+    assert module(reference).path == oci_pull(reference).path
+    assert module("--version").stdout == oci_pull("-V").stdout
+
+
+# stdout
+
+
+@pytest.mark.parametrize("progress", ["auto", "bar", "plain", "json", "none"])
+def test_stdout_is_the_path_and_nothing_else(
+    progress: str, reference: str, oci_pull: Command
+) -> None:
+    for _ in range(2):
+        path = oci_pull("--progress", progress, reference).path
+        assert path.is_absolute()
+        assert_tree(path, _FILES)
+
+
+def test_warnings_are_not_on_stdout(gguf: str, oci_pull: Command) -> None:
+    config = oci_pull.home / ".docker" / "config.json"
+    config.parent.mkdir()
+    config.write_text("this is not JSON")
+    run = oci_pull(gguf)
+    assert run.path.is_dir()
+    assert "GGUF" in run.stderr
+
+
+def test_json_is_one_object_a_reference(reference: str, gguf: str, oci_pull: Command) -> None:
+    run = oci_pull("--format", "json", reference, gguf).must_succeed()
+    first, second = (json.loads(line) for line in run.stdout.splitlines())
+    assert set(first) == {
+        "schema", "reference", "digest", "packaging", "path", "primary", "files", "bytes",
+        "fetched", "reused", "seconds", "unchanged", "servable", "warnings",
+    }  # fmt: skip
+    assert (first["schema"], first["reference"]) == (1, reference)
+    assert (first["packaging"], first["primary"]) == ("docker-model", None)
+    assert (first["servable"], first["unchanged"], first["warnings"]) == (True, False, [])
+    assert {file["path"]: file["size"] for file in first["files"]} == {
+        name: len(bytes(content))  # type: ignore[arg-type]
+        for name, content in _FILES.items()
+    }
+    assert first["bytes"] == sum(file["size"] for file in first["files"])
+    assert not second["servable"]
+    assert second["primary"] == f"{second['path']}/model.gguf"
+    assert len(second["warnings"]) == 1
+    again = oci_pull("--format", "json", reference).json
+    assert (again["unchanged"], again["fetched"], again["path"]) == (True, 0, first["path"])
+
+
+def test_text_is_for_people(reference: str, oci_pull: Command) -> None:
+    text = oci_pull("--format", "text", reference).must_succeed().stdout
+    assert reference in text
+    assert "docker-model" in text
+    assert str(oci_pull.cache) in text
+
+
+@pytest.mark.parametrize("form", ["path", "text", "json"])
+def test_a_closed_pipe_on_stdout_is_no_traceback(
+    form: str, reference: str, oci_pull: Command
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        run = oci_pull("--format", form, reference, stdout=writing)
+    finally:
+        os.close(writing)
+    assert run.code != 0
+    assert "Traceback" not in run.stderr
+    assert "Exception" not in run.stderr
+    assert_sound(oci_pull.cache)
+    assert oci_pull(reference).path.is_dir()
+
+
+@pytest.mark.parametrize("progress", ["plain", "json", "bar"])
+def test_a_closed_pipe_on_stderr_does_not_stop_the_pull(
+    progress: str, reference: str, oci_pull: Command
+) -> None:
+    """As with `2>&1 >file | head -1`: whoever read the log has left, the model is still wanted."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        run = oci_pull("--progress", progress, reference, stderr=writing)
+    finally:
+        os.close(writing)
+    assert_tree(run.path, _FILES)
+    assert_sound(oci_pull.cache)
+
+
+def test_without_stdin_stdout_or_stderr_it_pulls(reference: str, oci_pull: Command) -> None:
+    closed = replace(oci_pull, prefix=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"))
+    assert closed(reference).code in (0, 1)
+    assert_tree(oci_pull("--offline", reference).path, _FILES)
+    assert_sound(oci_pull.cache)
+
+
+# stderr
+
+
+def test_quiet_is_silent(reference: str, gguf: str, oci_pull: Command) -> None:
+    for each in (reference, reference):
+        run = oci_pull("-q", each)
+        assert run.path.is_dir()
+        assert run.stderr == ""
+    failed = oci_pull("-q", reference + "-not").must_fail(3)
+    assert failed.stderr.startswith("error: ")
+
+
+def test_no_progress_is_silent_too(reference: str, oci_pull: Command) -> None:
+    assert oci_pull("--progress", "none", reference).must_succeed().stderr == ""
+
+
+def test_plain_progress_is_whole_lines(reference: str, oci_pull: Command) -> None:
+    run = oci_pull("--progress", "plain", reference).must_succeed()
+    assert run.stderr.endswith("\n")
+    assert "\r" not in run.stderr
+    assert "resolved" in run.stderr
+    assert "Ready" in run.stderr
+    assert "Up to date" in oci_pull("--progress", "plain", reference).stderr
+
+
+def test_json_progress_is_an_event_a_line(reference: str, oci_pull: Command) -> None:
+    run = oci_pull("--progress", "json", reference).must_succeed()
+    events = [json.loads(line) for line in run.stderr.splitlines()]
+    assert all({"t", "event"} <= event.keys() for event in events)
+    named = [event["event"] for event in events]
+    assert named.index("resolved") < named.index("planned") < named.index("laying_out")
+    assert named.count("fetched") == len(_FILES) + 1  # and the config
+    assert [event["t"] for event in events] == sorted(event["t"] for event in events)
+
+
+def test_json_progress_is_json_to_the_end_of_a_failure(
+    registry: FakeRegistry, reference: str, oci_pull: Command
+) -> None:
+    registry.blob_faults = BlobFaults(corrupt_at=0)
+    run = oci_pull("--progress", "json", "--retries", "0", reference)
+    assert run.code == 8
+    for line in run.stderr.splitlines():
+        assert "event" in json.loads(line)
+
+
+@pytest.mark.parametrize("progress", ["auto", "plain", "json", "none", "bar"])
+def test_there_is_no_ansi_in_a_pipe(progress: str, registry: FakeRegistry, tmp_path: Path) -> None:
+    """Whatever the environment of a CI says about colours."""
+    home = tmp_path / "home"
+    home.mkdir()
+    forced = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "GITHUB_ACTIONS": "true", "TERM": "xterm"}
+    oci_pull = Command(home, forced)
+    reference = put(registry, builders.docker_v02(_FILES))
+    registry.blob_faults = BlobFaults(cut_after=1000, times=1)
+    runs = [
+        oci_pull("--progress", progress, reference),
+        oci_pull("--progress", progress, reference),
+        oci_pull("--progress", progress, reference + "-not"),
+        oci_pull("plan", "--progress", progress, reference),
+        oci_pull("inspect", "--progress", progress, reference),
+        oci_pull("-h"),
+        oci_pull("pull", "--no-such-option"),
+    ]
+    for run in runs:
+        assert _ESCAPE not in run.stdout
+        assert _ESCAPE not in run.stderr
+        assert "\r" not in run.stderr
+
+
+# A terminal
+
+
+class _Terminal:
+    """What a process wrote to a terminal, as it came."""
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self._content = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)  # noqa: TID251
+        self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                chunk = os.read(self._master, 65536)
+            except OSError as error:
+                if error.errno == errno.EIO:  # nobody has the other end open any more
+                    return
+                raise
+            if not chunk:
+                return
+            self._content += chunk
+
+    @property
+    def text(self) -> str:
+        return self._content.decode(errors="replace")
+
+    @property
+    def plain(self) -> str:
+        """Without escape sequences."""
+        return _SEQUENCE.sub("", self.text)
+
+    def close(self) -> None:
+        self._thread.join(5.0)
+
+
+@contextmanager
+def _on_a_terminal(
+    oci_pull: Command, *words: str, columns: int = 100, stdout: bool = False
+) -> Iterator[tuple[Running, _Terminal]]:
+    """The command with its stderr (and stdout) on a terminal of that width."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    try:
+        command = oci_pull.with_env(TERM="xterm-256color", **oci_pull.env)
+        options = {"stderr": slave} | ({"stdout": slave} if stdout else {})
+        with command.start(*words, **options) as running:
+            terminal = _Terminal(master)
+            yield running, terminal
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.process.wait(20.0)
+            os.close(slave)
+            slave = -1
+            terminal.close()
+    finally:
+        os.close(master)
+        if slave >= 0:
+            os.close(slave)
+
+
+def _held(registry: FakeRegistry) -> tuple[str, threading.Event]:
+    """A model of which the weights come only when the event is set."""
+    files = model(MIB)
+    artifact = builders.docker_v02(files)
+    reference = put(registry, artifact)
+    weights = max(artifact.document["layers"], key=lambda layer: int(layer["size"]))
+    go_on = threading.Event()
+    registry.blob_faults = BlobFaults(hold=go_on, only=[weights["digest"]])
+    return reference, go_on
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+@pytest.mark.parametrize("progress", ["auto", "bar"])
+def test_a_terminal_gets_a_bar_that_fits(
+    progress: str, columns: int, registry: FakeRegistry, oci_pull: Command
+) -> None:
+    reference, go_on = _held(registry)
+    with _on_a_terminal(
+        oci_pull, "--progress", progress, reference, columns=columns
+    ) as (running, terminal):
+        running.until(lambda: _ESCAPE in terminal.text and "total" in terminal.text, "a bar")
+        drawn = [line for line in re.split(r"[\r\n]+", terminal.plain) if line.startswith("total")]
+        go_on.set()
+        run = running.wait()
+    assert drawn
+    assert max(map(len, drawn)) <= columns
+    assert run.path.is_dir()
+    assert "Ready" in terminal.plain
+    # The cursor is there again, and the bars are gone.
+    assert terminal.text.rfind("\x1b[?25h") >= terminal.text.rfind("\x1b[?25l")
+
+
+@pytest.mark.parametrize(
+    ("progress", "env"),
+    [("plain", {}), ("json", {}), ("none", {}), ("auto", {"CI": "true"})],
+    ids=["plain", "json", "none", "in-ci"],
+)
+def test_a_terminal_that_wants_no_bar_gets_no_escape_sequence(
+    progress: str, env: dict[str, str], reference: str, oci_pull: Command
+) -> None:
+    command = replace(oci_pull, env=env)
+    with _on_a_terminal(command, "--progress", progress, reference) as (running, terminal):
+        assert running.wait().path.is_dir()
+    assert _ESCAPE not in terminal.text
+
+
+def test_a_person_at_a_terminal_is_told_what_to_type_next(
+    reference: str, oci_pull: Command
+) -> None:
+    with _on_a_terminal(oci_pull, reference, stdout=True) as (running, terminal):
+        running.wait().must_succeed()
+    path = oci_pull(reference).path
+    assert f"vllm serve {path}" in terminal.plain
+
+
+def test_ctrl_c_in_a_terminal_leaves_no_bar_behind(
+    registry: FakeRegistry, oci_pull: Command
+) -> None:
+    reference, _ = _held(registry)
+    with _on_a_terminal(oci_pull, reference) as (running, terminal):
+        running.until(lambda: "total" in terminal.text, "a bar")
+        running.process.send_signal(2)
+        assert running.wait().code == 130
+    assert "kept" in terminal.plain
+    assert terminal.text.rfind("\x1b[?25h") >= terminal.text.rfind("\x1b[?25l")
+
+
+# Start-up
+
+
+def _imported(oci_pull: Command, *words: str) -> tuple[int, set[str]]:
+    program = (sys.executable, "-X", "importtime", "-m", "oci_pull")
+    run = replace(oci_pull, program=program)(*words)
+    lines = [line for line in run.stderr.splitlines() if line.startswith("import time:")]
+    assert lines
+    return run.code, {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--version",), ("-V",), ("-h",), ("--help",), ("pull", "-h"), ("cache", "-h")],
+    ids=" ".join,
+)
+def test_help_and_version_import_nothing_slow(words: tuple[str, ...], oci_pull: Command) -> None:
+    code, imported = _imported(oci_pull, *words)
+    assert code == 0
+    assert not imported.intersection(_SLOW)
+
+
+def test_the_version_needs_no_command_line_library(oci_pull: Command) -> None:
+    assert not _imported(oci_pull, "--version")[1].intersection({"typer", "click", *_SLOW})
+    assert oci_pull("--version").stdout.startswith("oci-pull ")
+
+
+def test_a_complete_model_by_digest_imports_nothing_slow(
+    reference: str, registry: FakeRegistry, oci_pull: Command
+) -> None:
+    digest = oci_pull("--format", "json", reference).json["digest"]
+    requests = len(registry.requests)
+    code, imported = _imported(oci_pull, f"{reference}@{digest}")
+    assert code == 0
+    assert not imported.intersection(_SLOW)
+    assert len(registry.requests) == requests
+
+
+def test_help_names_the_commands_and_the_options_of_pull(oci_pull: Command) -> None:
+    for words in (("-h",), ("--help",)):
+        run = oci_pull(*words).must_succeed()
+        for word in ("pull", "plan", "inspect", "cache"):
+            assert word in run.stdout
+    assert "--cache-dir" in oci_pull("pull", "-h").stdout
+    assert "--output" in oci_pull("-h").stdout
