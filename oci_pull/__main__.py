@@ -10,12 +10,12 @@ def main() -> None:
     words = sys.argv[1:]
     if words in (["-V"], ["--version"]):
         sys.stdout.write(f"oci-pull {__version__}\n")
-        return
-    if words in (["-h"], ["--help"]):
+        sys.exit(0)
+    if words in ([], ["-h"], ["--help"]):
         from oci_pull.cli.help import overview
 
-        sys.stdout.write(overview())
-        return
+        (sys.stdout if words else sys.stderr).write(overview())
+        sys.exit(0 if words else 2)
     from oci_pull.cli.app import run
 
     run(words)

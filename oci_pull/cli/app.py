@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oci_pull import __version__, api
+from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
@@ -65,17 +65,6 @@ def _run(words: Sequence[str]) -> int:
         output.tell("  try: report this, with the command that caused it")
         return 1
     return 0
-
-
-@app.callback(invoke_without_command=True)
-def _top(
-    version: Annotated[  # noqa: FBT002 - how Typer spells a switch
-        bool, typer.Option("--version", "-V", help="print the version")
-    ] = False,
-) -> None:
-    if version:
-        output.emit(f"oci-pull {__version__}")
-        raise typer.Exit
 
 
 def _load(given: Given) -> Settings:

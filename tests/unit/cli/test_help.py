@@ -19,10 +19,26 @@ def test_the_page_fits_a_terminal() -> None:
     assert overview().endswith("\n")
 
 
-@pytest.mark.parametrize(("word", "start"), [("-V", "oci-pull "), ("--help", "Usage: oci-pull")])
+@pytest.mark.parametrize(
+    ("words", "code", "stream", "start"),
+    [
+        (["-V"], 0, "out", "oci-pull "),
+        (["--version"], 0, "out", "oci-pull "),
+        (["-h"], 0, "out", "Usage: oci-pull"),
+        (["--help"], 0, "out", "Usage: oci-pull"),
+        ([], 2, "err", "Usage: oci-pull"),
+    ],
+)
 def test_what_needs_no_imports_is_answered_at_once(
-    word: str, start: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    code: int,
+    stream: str,
+    start: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["oci-pull", word])
-    __main__.main()
-    assert capsys.readouterr().out.startswith(start)
+    monkeypatch.setattr(sys, "argv", ["oci-pull", *words])
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert caught.value.code == code
+    assert getattr(capsys.readouterr(), stream).startswith(start)
