@@ -27,6 +27,15 @@ import re
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    """The text without what could write to a terminal behind a reader's back.
+
+    Names, media types and annotations come from strangers: escape sequences and right-to-left
+    marks become question marks, line breaks stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 class OciPullError(Exception):
     """The base of every error that this package raises on purpose."""
 
@@ -35,9 +44,10 @@ class OciPullError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = printable(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = printable(hint) if hint else None
 
     @property
     def code(self) -> str:

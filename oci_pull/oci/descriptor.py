@@ -20,7 +20,7 @@ def media_type(text: str) -> str:
 
     Podman writes `text/plain; charset=utf-8`, registries append charsets to manifests.
     """
-    return text.partition(";")[0].strip().lower()
+    return "".join(text.partition(";")[0].lower().split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,20 @@ class Digest:
         """The first twelve hex digits: what people see."""
         return self.hex[:12]
 
+    def require_computable(self) -> None:
+        """Raise `UnsupportedDigest` where nobody here could check it."""
+        _require_computable(self.algorithm)
+
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
+
+
+def _require_computable(algorithm: str) -> None:
+    if algorithm not in _COMPUTED:
+        raise UnsupportedDigest(
+            f"{algorithm} digests cannot be checked here",
+            hint="ask the publisher for a sha256 digest",
+        )
 
 
 class Hasher:
@@ -64,11 +76,7 @@ class Hasher:
     __slots__ = ("_algorithm", "_hash", "size")
 
     def __init__(self, algorithm: str = "sha256") -> None:
-        if algorithm not in _COMPUTED:
-            raise UnsupportedDigest(
-                f"{algorithm} digests cannot be checked here",
-                hint="ask the publisher for a sha256 digest",
-            )
+        _require_computable(algorithm)
         self._algorithm = algorithm
         self._hash = hashlib.new(algorithm)
         self.size = 0

@@ -117,6 +117,9 @@ def _listing(entries: Sequence[Descriptor]) -> str:
     for entry in entries:
         facts = [str(entry.platform)] if entry.platform else []
         facts += [f"artifactType={entry.artifact_type}"] if entry.artifact_type else []
-        facts += [f"{key}={value[:60]}" for key, value in sorted(entry.annotations.items())[:6]]
+        facts += [
+            f"{key}={value[:60]}".replace("\n", " ")
+            for key, value in sorted(entry.annotations.items())[:6]
+        ]
         lines.append(f"  {entry.digest}  {'  '.join(facts)}")
     return "\n".join(lines)

@@ -225,7 +225,7 @@ class LayoutReference:
             digest = _digest(text, at[1])
             rest = rest[: at.start()]
         path, _, tag = rest.partition(":")
-        if not path:
+        if not path or "\0" in path:
             raise InvalidReference(f"{text!r} names no path", hint=f"oci-pull {transport}:PATH:TAG")
         return cls(path, is_archive, tag or None, digest)
 

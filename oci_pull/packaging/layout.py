@@ -10,7 +10,7 @@ from oci_pull.oci.digest import Digest
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import LeftOut, PlaceBlob, Plan, UnpackArchive
 from oci_pull.packaging.root import find_root
-from oci_pull.packaging.selection import Selection, leave_out_pickles
+from oci_pull.packaging.selection import Selection, has_safe_weights, leave_out_pickles
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +84,31 @@ def arrange(plan: Plan, selection: Selection, members: Members) -> Layout:
     if needs_root and not is_complete:
         return Layout(tuple(files), tuple(left_out))
     if needs_root:
-        files = _rooted(files, find_root([file.path for file in files], selection.root))
+        root = find_root([file.path for file in files], selection.root)
+        files, outside = _rooted(files, root)
+        left_out += outside
     _refuse_conflicts(files)
-    if not selection.allow_pickle and (is_complete or _has_safe(files)):
+    files, unwanted = _matching(files, selection)
+    left_out += unwanted
+    if is_complete and not files:
+        raise InvalidSetting("no file of the model is let in by --include and --exclude")
+    if not selection.allow_pickle and (is_complete or has_safe_weights(f.path for f in files)):
         files, pickles = leave_out_pickles(files, lambda f: f.path, lambda f: f.size)
         left_out += pickles
-    kept = []
+    return Layout(tuple(sorted(files, key=lambda file: file.path)), tuple(left_out))
+
+
+def _matching(
+    files: Iterable[TreeFile], selection: Selection
+) -> tuple[list[TreeFile], list[LeftOut]]:
+    """The files that the patterns let in, and the others."""
+    inside, outside = [], []
     for file in files:
         if reason := selection.reason_against(file.path):
-            left_out.append(LeftOut(str(file.path), file.size, reason))
+            outside.append(LeftOut(str(file.path), file.size, reason))
         else:
-            kept.append(file)
-    if is_complete and not kept:
-        raise InvalidSetting("no file of the model is let in by --include and --exclude")
-    return Layout(tuple(sorted(kept, key=lambda file: file.path)), tuple(left_out))
-
-
-def _has_safe(files: Iterable[TreeFile]) -> bool:
-    return any(file.path.name.endswith(".safetensors") for file in files)
+            inside.append(file)
+    return inside, outside
 
 
 def _datasets(plan: Plan, selection: Selection) -> Iterator[LeftOut]:
@@ -125,8 +132,8 @@ def _files(plan: Plan, members: Members) -> list[TreeFile]:
                 certain += _unpacked(archive, hint, members.get(archive.digest, ()))
             case _:
                 assert_never(op)
-    taken = {file.path for file in certain}
-    return certain + [file for file in guesses if file.path not in taken]
+    taken = {file.path.folded for file in certain}
+    return certain + [file for file in guesses if file.path.folded not in taken]
 
 
 def _unpacked(
@@ -153,10 +160,18 @@ def _unique(files: Iterable[TreeFile]) -> list[TreeFile]:
     return list(unique.values())
 
 
-def _rooted(files: Iterable[TreeFile], root: tuple[str, ...]) -> list[TreeFile]:
-    if not root:
-        return list(files)
-    return [replace(file, path=path) for file in files if (path := file.path.below(root))]
+def _rooted(
+    files: Iterable[TreeFile], root: tuple[str, ...]
+) -> tuple[list[TreeFile], list[LeftOut]]:
+    """The files as seen from the root, and those that are not below it."""
+    inside, outside = [], []
+    for file in files:
+        if path := file.path.below(root):
+            inside.append(replace(file, path=path))
+        else:
+            reason = f"not in {'/'.join(root)}, which is the model"
+            outside.append(LeftOut(str(file.path), file.size, reason))
+    return inside, outside
 
 
 def _refuse_conflicts(files: Sequence[TreeFile]) -> None:

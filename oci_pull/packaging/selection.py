@@ -69,7 +69,7 @@ def leave_out_pickles(
     pickles: list[T] = []
     for file in files:
         (pickles if _is_pickle(path_of(file)) else kept).append(file)
-    if pickles and not any(_is_safe(path_of(file)) for file in kept):
+    if pickles and not has_safe_weights(path_of(file) for file in kept):
         raise PickleOnly(
             f"the only weights are pickles ({path_of(pickles[0])}); loading them can run code",
             hint="--allow-pickle  if you trust the publisher",
@@ -82,5 +82,6 @@ def _is_pickle(path: RelPath) -> bool:
     return path.name.lower().endswith(PICKLES)
 
 
-def _is_safe(path: RelPath) -> bool:
-    return path.name.lower().endswith(SAFE_WEIGHTS)
+def has_safe_weights(paths: Iterable[RelPath]) -> bool:
+    """Whether there are weights that are no pickles."""
+    return any(path.name.lower().endswith(SAFE_WEIGHTS) for path in paths)

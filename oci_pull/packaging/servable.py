@@ -47,13 +47,13 @@ def examine(tree: TreeView, left_out: Sequence[LeftOut] = ()) -> Verdict:
     sizes = tree.sizes()
     top = {path.name: path for path in sizes if not path.parent}
     for path, size in sizes.items():
-        if path.name.endswith(".safetensors"):
+        if path.name.lower().endswith(".safetensors"):
             _check_length(tree, path, size)
     missing = _missing_shards(tree, sizes, {each.name for each in left_out})
     for name in ("config.json", "params.json"):
         if name in top:
             _check_json(tree, top[name])
-    gguf = sorted(path for path in sizes if path.name.endswith(".gguf"))
+    gguf = sorted(path for path in sizes if path.name.lower().endswith(".gguf"))
     reason = _reason_against(top, sizes, gguf, missing)
     return Verdict(not reason, (reason,) if reason else (), _primary(gguf, top))
 
@@ -67,7 +67,7 @@ def _reason_against(
     """Why vLLM cannot serve the tree as it is; empty if it can."""
     configured = bool({"config.json", "params.json"} & top.keys())
     weighted = any(name.endswith((".safetensors", *PICKLES)) for name in top)
-    onnx = any(path.name.endswith(".onnx") for path in sizes)
+    onnx = any(path.name.lower().endswith(".onnx") for path in sizes)
     rules = (
         (missing, f"{''.join(missing[:1])} was left out, and vLLM needs all that the index names"),
         (configured and weighted, ""),

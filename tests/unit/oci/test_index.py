@@ -157,6 +157,12 @@ def test_the_wanted_platform_is_taken_before_the_hosts(wanted: str, name: str) -
     assert chosen(*IMAGES, wanted=Platform.parse(wanted)).digest == Digest.of(name.encode())
 
 
+def test_a_platform_without_a_variant_takes_any_variant() -> None:
+    image = entry("v7", "linux/arm/v7")
+    assert chosen(image, entry("amd64", "linux/amd64"), wanted=Platform("linux", "arm")) == image
+    assert chosen(image, entry("amd64", "linux/amd64"), host=Platform("linux", "arm")) == image
+
+
 def test_a_wanted_platform_chooses_among_models() -> None:
     models = [entry(arch, f"linux/{arch}", artifact_type=CNCF) for arch in ("amd64", "arm64")]
     assert chosen(*models, wanted=Platform("linux", "arm64")) == models[1]

@@ -64,8 +64,8 @@ def unpacked(artifact: builders.Artifact, plan: Plan) -> Members:
 
 def _files(archive: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        found = {member.name: tar.extractfile(member) for member in tar if member.isreg()}
-    return {name: stream.read() for name, stream in found.items() if stream}
+        streams = ((member.name, tar.extractfile(member)) for member in tar)
+        return {name: stream.read() for name, stream in streams if stream}
 
 
 def members(files: Mapping[str, bytes]) -> tuple[Member, ...]:
