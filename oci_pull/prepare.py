@@ -243,7 +243,11 @@ def _wanted_archives(plan: Plan, selection: Selection) -> list[UnpackArchive]:
 
 
 def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) -> Supply:
-    """The blobs that the wanted files and the archives come from, less what is here."""
+    """The blobs that the wanted files and the archives come from, less what is here.
+
+    Raises:
+        UnsupportedDigest: one of them could never be checked.
+    """
     needed: dict[Digest, Job] = {}
     if config := plan.manifest.config:
         # Nobody reads it, but without it the cache would be no valid image layout.
@@ -258,6 +262,8 @@ def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) 
             needed[op.blob.digest] = Job(_archive_name(op), op.blob, unpacker)
             unpacked += _expected_size(op)
     here = {digest for digest, job in needed.items() if shelves.store.find(job.blob)}
+    for digest in needed:
+        digest.require_computable()
     # What the manifest carries inline never comes over the network on its own.
     blobs = {digest: job.blob for digest, job in needed.items() if job.blob.data is None}
     missing = [blob for digest, blob in blobs.items() if digest not in here]

@@ -1,6 +1,5 @@
 """From a reference to a directory that an engine serves: the whole program, over ports."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,9 +75,7 @@ def pull(request: Request, tools: Tools) -> PullResult:
     manifest, key = found.manifest.descriptor.digest, request.selection.key
     if tree := tools.destination.find(request.reference, manifest, key):
         if _has_moved(request, found, shelves):
-            # Best effort: what is there can be served from a cache that cannot be written.
-            with suppress(DiskError):
-                shelves.references.remember(request.reference, found.digest)
+            _remember(request, found, tools)
         return _result(request, found, tree, reused=tree.receipt.size, unchanged=True)
     plan = make_plan(found.manifest, shelves)
     tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
@@ -89,7 +86,7 @@ def pull(request: Request, tools: Tools) -> PullResult:
         tree, needed = _make(request, found, plan, tools)
     if not request.keep_archives:
         _drop_archives(plan, shelves)
-    shelves.references.remember(request.reference, found.digest)
+    _remember(request, found, tools)
     fetched = shelves.fetcher.fetched
     return _result(request, found, tree, fetched=fetched, reused=max(0, needed - fetched))
 
@@ -155,6 +152,14 @@ def _drop_archives(plan: Plan, shelves: Shelves) -> None:
     for op in plan.archives:
         if op.blob.size > _KEPT_ARCHIVE and shelves.layers.members(op.blob) is not None:
             shelves.store.drop(op.blob)
+
+
+def _remember(request: Request, found: Resolution, tools: Tools) -> None:
+    """Note what the tag is; where the cache cannot be written, the model is no worse for it."""
+    try:
+        tools.shelves.references.remember(request.reference, found.digest)
+    except DiskError as error:
+        tools.observer.on(Warned(f"what the tag is was not noted: {error.message}"))
 
 
 def _has_moved(request: Request, found: Resolution, shelves: Shelves) -> bool:

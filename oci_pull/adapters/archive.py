@@ -33,7 +33,8 @@ _CHUNK = 128 * 1024
 #: As `zstd --ultra` goes by default; a larger window is asked for by nobody but an attacker.
 _WINDOW_LOG = 27
 
-_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
+#: tarfile reads a chain of extended headers by recursion.
+_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError, RecursionError)
 
 
 class Entry:
@@ -61,10 +62,9 @@ def entries(reader: Reader, compression: Compression, size: int) -> Iterator[Ent
     if size == 0:
         return
     limit = size if compression is Compression.NONE else size * _MAX_RATIO + _SLACK
+    stream = _Forward(_opened(reader, compression), limit)
     with _reading():
-        archive = tarfile.TarFile(
-            fileobj=cast("IO[bytes]", _Forward(_opened(reader, compression), limit))
-        )
+        archive = tarfile.TarFile(fileobj=cast("IO[bytes]", stream))
     count = 0
     while member := _next(archive):
         count += 1
@@ -74,6 +74,9 @@ def entries(reader: Reader, compression: Compression, size: int) -> Iterator[Ent
             yield entry
         # tarfile remembers every member; a million empty ones would fill the memory.
         archive.members.clear()  # type: ignore[attr-defined]
+    if stream.last.strip(b"\0"):
+        # tarfile takes a header that it cannot read for the end; that is zeros, or nothing.
+        raise DamagedArchive("the archive is damaged: a header in the middle is none")
 
 
 def _opened(reader: Reader, compression: Compression) -> Reader:
@@ -93,12 +96,15 @@ def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
 
 def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Entry | None:
     if member.isdir():
-        if member.name.strip("./"):
+        if set(member.name.split("/")) - {"", "."}:
             RelPath.parse(member.name)
         return None
     if not member.isfile():
         kind = "link" if member.islnk() or member.issym() else "device"
         raise UnsafeArchive(f"the archive holds a {kind}: {member.name[:200]!r}")
+    if member.issparse() or member.size < 0:
+        # A sparse file is as long as it says, without a byte of it in the archive.
+        raise DamagedArchive(f"a file of the archive is sparse: {member.name[:200]!r}")
     with _reading():
         body = archive.extractfile(member)
     assert body is not None
@@ -125,6 +131,8 @@ class _Forward:
         self._reader = reader
         self._limit = limit
         self._position = 0
+        #: What the last `read` gave.
+        self.last = b""
 
     def read(self, size: int = -1) -> bytes:
         """Exactly `size` bytes, fewer only at the end."""
@@ -133,7 +141,8 @@ class _Forward:
         content: Bytes = self._read(size)
         while 0 < len(content) < size and (more := self._read(size - len(content))):
             content = bytes(content) + more
-        return bytes(content)
+        self.last = bytes(content)
+        return self.last
 
     def _read(self, size: int) -> bytes:
         content = self._reader.read(size)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from oci_pull.adapters.http import origin_of, status_error, translating
+from oci_pull.adapters.http import TOKEN, origin_of, status_error, translating
 from oci_pull.errors import (
     AccessDenied,
     CredentialsRejected,
@@ -27,6 +27,15 @@ _LIFETIME = 60.0
 _MARGIN = 5.0
 _MAX_REPLY = 1024 * 1024
 _CLIENT_ID = "oci-pull"
+#: What comes of reading a reply that is anything but a token.
+_NO_TOKEN = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,9 @@ class RegistryAuth:
             reply = json.loads(body)
             token = reply.get("token") or reply["access_token"]
             lifetime = float(reply.get("expires_in") or _LIFETIME)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if not TOKEN.fullmatch(token):
+                raise ValueError("no header can hold it")
+        except _NO_TOKEN as error:
             raise ServerFailed(f"{origin} answered with no token", origin=origin) from error
         expires = self._clock.now() + max(lifetime, _LIFETIME) - _MARGIN
         return _Token(f"Bearer {token}", expires)
@@ -188,7 +199,8 @@ def _realm(challenge: Challenge, url: httpx.URL) -> httpx.URL:
     """Where to ask for a token; never over a connection that is weaker than the registry's."""
     if not challenge.realm:
         raise ServerFailed(f"{origin_of(url)} wants a token and does not say from where")
-    realm = url.join(challenge.realm)
+    with translating(origin_of(url)):
+        realm = url.join(challenge.realm)
     if realm.scheme not in ("http", "https") or (url.scheme, realm.scheme) == ("https", "http"):
         raise RedirectRefused(
             f"{origin_of(url)} sends for a token to {origin_of(realm)} without encryption"

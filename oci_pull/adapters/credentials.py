@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oci_pull.adapters.http import TOKEN
 from oci_pull.oci.credential import Anonymous, Basic, Credential, IdentityToken, RegistryToken
 from oci_pull.oci.reference import DOCKER_HUB
 
@@ -62,7 +63,7 @@ class DockerCredentials:
     def _load(self, path: Path) -> Mapping[str, Any] | None:
         try:
             config = json.loads(path.read_text("utf-8-sig"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
             self.warn(f"{path} cannot be read ({reason}); going on without credentials")
             return None
@@ -103,7 +104,7 @@ class DockerCredentials:
                     self.warn(f"the credential helper {program} failed; going on anonymously")
                 return Anonymous()
             return _from_helper(json.loads(reply.stdout[:_MAX_REPLY]), program)
-        except (OSError, ValueError, subprocess.TimeoutExpired):
+        except (OSError, ValueError, TypeError, RecursionError, subprocess.TimeoutExpired):
             self.warn(f"the credential helper {program} does not work; going on anonymously")
             return Anonymous()
 
@@ -126,6 +127,8 @@ def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _credential(entry: Mapping[str, Any], source: str) -> Credential:
     """The credential of an entry; raises `ValueError` where it is none."""
     if token := entry.get("registrytoken"):
+        if not TOKEN.fullmatch(str(token)):
+            raise ValueError("no header can hold it")
         return RegistryToken(str(token), source)
     if token := entry.get("identitytoken"):
         return IdentityToken(str(token), source)

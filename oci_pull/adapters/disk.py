@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -152,6 +152,24 @@ def _reflink(source: Path, target: Path) -> bool:
             target.unlink()
             return False
     return True
+
+
+def rename_tree(new: Path, final: Path, is_good: Callable[[], bool]) -> None:
+    """Rename a directory; what has the name already stays if it is good, else it makes room.
+
+    Raises `OSError`.
+    """
+    try:
+        new.rename(final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if is_good():
+            return
+        aside = new.with_name(f"{new.name}.old")
+        final.rename(aside)
+        new.rename(final)
+        remove_tree(aside)
 
 
 def remove_tree(path: Path) -> None:

@@ -64,7 +64,8 @@ class Endpoint:
                 if not self._may_be_plain:
                     raise
                 self._base = base.copy_with(scheme="http")
-            return self._authorized(method, self._base.join(path), headers)
+        # Not in the handler: what fails from here on has nothing to do with TLS.
+        return self._authorized(method, self._base.join(path), headers)
 
     def _authorized(self, method: str, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
         sent = self._auth.header(url)

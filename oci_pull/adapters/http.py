@@ -1,6 +1,7 @@
 """One HTTP client for everything, and what its failures mean."""
 
 import email.utils
+import re
 import socket
 import ssl
 import time
@@ -14,6 +15,7 @@ import truststore
 from oci_pull.errors import (
     BadReply,
     ConnectionFailed,
+    InvalidSetting,
     NameNotResolved,
     RateLimited,
     RequestRefused,
@@ -30,6 +32,10 @@ _TEMPORARY = (408, 425, 499)
 _SERVER_ERRORS = 500
 
 
+#: What a token may be of, so that it fits into a header (RFC 6750, and what registries send).
+TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """How to reach other machines. Times in seconds."""
@@ -44,17 +50,32 @@ def make_client(network: Network) -> httpx.Client:
     """A client that follows no redirect and asks for no encoding.
 
     HTTP/1.1 only: with HTTP/2 all ranges would share one window of one connection.
+
+    Raises:
+        InvalidSetting: the environment names a proxy that cannot be used.
     """
-    return httpx.Client(
-        http2=False,
-        verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        follow_redirects=False,
-        headers={"User-Agent": network.user_agent, "Accept-Encoding": "identity"},
-        timeout=httpx.Timeout(network.stall_timeout, connect=network.connect_timeout, pool=None),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
-        # A proxy of the environment is not for this machine, as curl and Go have it.
-        mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
-    )
+    timeout = httpx.Timeout(network.stall_timeout, connect=network.connect_timeout, pool=None)
+    try:
+        return httpx.Client(
+            http2=False,
+            verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            follow_redirects=False,
+            headers={"User-Agent": network.user_agent, "Accept-Encoding": "identity"},
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+            # A proxy of the environment is not for this machine, as curl and Go have it.
+            mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+        )
+    except ImportError as error:
+        raise InvalidSetting(
+            "the environment names a SOCKS proxy, which needs another package",
+            hint="pip install 'oci-pull[socks]'",
+        ) from error
+    except (ValueError, httpx.InvalidURL) as error:
+        raise InvalidSetting(
+            "the environment names a proxy that is none",
+            hint="HTTPS_PROXY=http://HOST:PORT; look at HTTP_PROXY and ALL_PROXY too",
+        ) from error
 
 
 def origin_of(url: httpx.URL) -> str:
@@ -89,6 +110,8 @@ _MEANINGS: tuple[tuple[type[Exception], type[TransferError], str], ...] = (
     (TimeoutError, ConnectionFailed, "stopped sending"),
     (httpx.ProxyError, ConnectionFailed, "could not be reached through the proxy"),
     (httpx.UnsupportedProtocol, RequestRefused, "sent a URL of an unknown kind"),
+    # Its own words may hold the header that it would not send.
+    (httpx.LocalProtocolError, RequestRefused, "cannot be asked that"),
     (httpx.DecodingError, BadReply, "sent a reply that cannot be decoded"),
 )
 
@@ -107,6 +130,9 @@ def translated(error: Exception, origin: str) -> TransferError:
         )
         refused.is_refused = True
         return refused
+    if isinstance(error, httpx.RemoteProtocolError) and "location header" in str(error):
+        # httpx reads it though it follows none, and says what is in it.
+        return RequestRefused(f"{origin} redirects to a URL that is none", origin=origin)
     for kind, ours, words in _MEANINGS:
         if isinstance(error, kind):
             return ours(f"{origin} {words}", origin=origin)
@@ -116,7 +142,9 @@ def translated(error: Exception, origin: str) -> TransferError:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 
@@ -168,10 +196,10 @@ def status_error(response: httpx.Response, what: str) -> TransferError:
 def retry_after(response: httpx.Response) -> float | None:
     """The seconds of a Retry-After header, in either of its forms; None where there is none."""
     text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        moment = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - time.time())
+    return max(0.0, moment - time.time())

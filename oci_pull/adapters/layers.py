@@ -6,14 +6,14 @@ the cache.
 
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.adapters import archive
 from oci_pull.adapters.cache import Cache
-from oci_pull.adapters.disk import remove_tree, sync_directory, write_file, writing
+from oci_pull.adapters.disk import remove_tree, rename_tree, sync_directory, write_file, writing
+from oci_pull.adapters.owner import Owner, remove_dead
 from oci_pull.errors import OciPullError
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest, Hasher
@@ -94,8 +94,9 @@ class _StagedLayer:
     def __init__(self, cache: Cache, blob: Descriptor) -> None:
         self._archive = blob
         self._final = cache.layer(blob.digest)
-        self._directory = cache.incomplete / f"layer-{secrets.token_hex(8)}"
+        self._directory = cache.incomplete / f"layer-{Owner.new()}"
         self._members: list[Member] = []
+        remove_dead(cache.incomplete)
         with writing(self._directory):
             (self._directory / _FILES).mkdir(parents=True)
 
@@ -130,11 +131,8 @@ class _StagedLayer:
         with writing(self._final):
             self._final.parent.mkdir(parents=True, exist_ok=True)
             sync_directory(self._directory / _FILES)
-            try:
-                self._directory.rename(self._final)
-            except OSError:
-                if not (self._final / _MEMBERS).exists():
-                    raise
+            listing = self._final / _MEMBERS
+            rename_tree(self._directory, self._final, lambda: _read_members(listing) is not None)
             sync_directory(self._final.parent)
 
     def discard(self) -> None:

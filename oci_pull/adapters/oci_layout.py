@@ -75,8 +75,10 @@ class LayoutSource:
         found = self.find(_blob(blob.digest))
         try:
             body = _FileBody(found, span, origin=self.reference.path)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise BlobUnknown(f"{self.reference.path} has no blob {blob.digest}") from error
+        except OSError as error:
+            raise BlobUnknown(
+                f"{self.reference.path} has no blob {blob.digest}: {error.strerror}"
+            ) from error
         if body.size != blob.size:
             body.close()
             raise SizeMismatch(f"{blob.digest} has {body.size} bytes, not {blob.size}")
@@ -126,7 +128,7 @@ def _archive(path: Path) -> Callable[[str], _File]:
                 for each in archive
                 if each.isfile()
             }
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise DamagedArchive(
             f"{path} is no uncompressed tar archive",
             hint=f"unpack it, and name the directory: oci:{path.stem}",

@@ -6,12 +6,14 @@ aside before it is replaced.
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from oci_pull.adapters.contents import Contents
 from oci_pull.adapters.disk import copy, place, remove_tree, sync_directory, write_file, writing
-from oci_pull.adapters.owner import Owner
+from oci_pull.adapters.owner import Owner, remove_dead
 from oci_pull.adapters.trees import RECEIPT, read_receipt
 from oci_pull.errors import TargetNotUsable
 from oci_pull.events import Warned
@@ -25,9 +27,11 @@ from oci_pull.ports import Cancel, Observer, StagedTree, Tree
 #: Files below this are copies that may be edited, the rest is linked (bytes).
 _SMALL = 1_000_000
 _EDITABLE = 0o644
+_DIRECTORY = 0o755
 #: What an engine looks for first comes last, so that it fails at once on half a tree.
 _LAST = "config.json"
-_NEW = "new-"
+#: What is in a directory that counts as empty: our own, and what ext4 puts into a new volume.
+_NOT_FOREIGN = (RESERVED, "lost+found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,16 @@ class OutputDirectory:
         Raises:
             TargetNotUsable: a file, or a directory that holds files and was not filled by us.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise TargetNotUsable(
-                f"{self.path} is a file", hint="-o names a directory for the model"
-            )
         with writing(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise TargetNotUsable(
+                    f"{self.path} is a file", hint="-o names a directory for the model"
+                )
             foreign = self.path.is_dir() and any(
-                entry.name != RESERVED for entry in self.path.iterdir()
+                entry.name not in _NOT_FOREIGN for entry in self.path.iterdir()
             )
-        if foreign and not (self.path / RESERVED).is_dir():
+            is_ours = (self.path / RESERVED).is_dir()
+        if foreign and not is_ours:
             raise TargetNotUsable(
                 f"{self.path} is not empty, and oci-pull did not fill it",
                 hint=f"-o {self.path / 'model'}  or another directory that is empty or new",
@@ -76,8 +81,8 @@ class OutputDirectory:
     ) -> StagedTree:
         """Build what is new inside the directory, to be moved when all of it is there."""
         staging = self.path / RESERVED
-        _remove_dead(staging)
-        staged = _Staged(self, layout, staging / f"{_NEW}{Owner.new()}")
+        remove_dead(staging)
+        staged = _Staged(self, layout, staging / f"new-{Owner.new()}")
         staged.build()
         return staged
 
@@ -96,15 +101,12 @@ class OutputDirectory:
         return self.path.joinpath(*path.parts)
 
 
-def _remove_dead(staging: Path) -> None:
-    """Remove what runs that were killed have left."""
-    if not staging.is_dir():
-        return
-    for entry in staging.iterdir():
-        owner = Owner.parse(entry.name.removeprefix(_NEW))
-        # What another machine is doing here cannot be known; it is left alone.
-        if entry.name.startswith(_NEW) and owner and owner.is_here and not owner.runs():
-            remove_tree(entry)
+def _make_directories(path: Path) -> None:
+    """A directory that everybody can look into, and those above it."""
+    if not path.is_dir():
+        _make_directories(path.parent)
+        path.mkdir(exist_ok=True)
+        path.chmod(_DIRECTORY)
 
 
 def _digest_of(path: Path) -> Digest:
@@ -124,7 +126,7 @@ class _Staged:
         old = self._old_files()
         try:
             with writing(self.target.path):
-                self.directory.mkdir(parents=True)
+                _make_directories(self.directory)
                 for file in self.layout.files:
                     before = old.get(file.path)
                     keep = before and before.digest == file.digest and self._may_stay(before)
@@ -173,15 +175,26 @@ class _Staged:
         """
         old = self._old_files()
         receipt = receipt.with_files(tuple(self._placed[file.path] for file in receipt.files))
+        gone = old.keys() - self._placed.keys()
+        in_the_way = {path for path in gone if self._is_in_the_way(path)}
         with writing(self.target.path):
+            for path in in_the_way:
+                self._retire(old[path])
             for path in sorted(self._placed, key=lambda path: (str(path) == _LAST, path)):
                 if self._new(path).exists():
                     self._move(self._placed[path], old.get(path))
-            for path in old.keys() - self._placed.keys():
+            for path in gone - in_the_way:
                 self._retire(old[path])
         write_file(self.target.path / RECEIPT, receipt.to_json())
         sync_directory(self.target.path)
         return Tree(self.target.path, receipt)
+
+    def _is_in_the_way(self, old: RelPath) -> bool:
+        """Whether a file that is gone has the name of a directory, or is in one that is a file."""
+        if any(path.below(old.parts) for path in self._placed):
+            return True
+        above = (RelPath(old.parts[:depth]) for depth in range(1, len(old.parts)))
+        return any(path in self._placed for path in above)
 
     def _move(self, file: PlacedFile, before: PlacedFile | None) -> None:
         final = self.target.where(file.path)
@@ -189,7 +202,7 @@ class _Staged:
             known = [each.digest for each in (before, file) if each]
             if _digest_of(final) not in known:
                 self._set_aside(file.path, "is replaced")
-        final.parent.mkdir(parents=True, exist_ok=True)
+        _make_directories(final.parent)
         self._new(file.path).replace(final)
 
     def _retire(self, file: PlacedFile) -> None:
@@ -197,14 +210,19 @@ class _Staged:
         path = self.target.where(file.path)
         if not file.is_linked and path.exists() and not self.target.is_intact(file):
             self._set_aside(file.path, "is no longer part of the model")
-        path.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            path.unlink(missing_ok=True)
         for parent in path.parents:
-            if parent == self.target.path or any(parent.iterdir()):
+            if parent == self.target.path:
                 break
-            parent.rmdir()
+            with suppress(OSError):
+                # Not if something else is in it, or its user was quicker.
+                parent.rmdir()
 
     def _set_aside(self, path: RelPath, why: str) -> None:
-        aside = self.target.path / RESERVED / "edited" / str(path)
+        edited = self.target.path / RESERVED / "edited"
+        numbered = (edited / (f"{path}.{number}" if number else str(path)) for number in count())
+        aside = next(each for each in numbered if not each.exists())
         aside.parent.mkdir(parents=True, exist_ok=True)
         self.target.where(path).replace(aside)
         self.target.observer.on(Warned(f"{path} was edited and {why}; your version is {aside}"))

@@ -9,11 +9,13 @@ import re
 import secrets
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Self
 
+from oci_pull.adapters.disk import remove_tree
 from oci_pull.oci.digest import Digest
 
 _NAME = re.compile(r"(?P<host>[A-Za-z0-9_.+]+)-(?P<pid>\d+)-(?P<start>\d+)-(?P<nonce>[0-9a-f]+)")
@@ -58,6 +60,16 @@ class Owner:
     def describe(self) -> str:
         """For people."""
         return f"pid {self.pid} on {self.host.partition('+')[0]}"
+
+
+def remove_dead(directory: Path) -> None:
+    """Remove what runs that were killed were building there; its name is `KIND-OWNER`."""
+    with suppress(OSError):
+        for entry in directory.iterdir():
+            owner = Owner.parse(entry.name.partition("-")[2].removesuffix(".old"))
+            # What another machine is doing here cannot be known; it is left alone.
+            if owner and owner.is_here and not owner.runs():
+                remove_tree(entry)
 
 
 @cache

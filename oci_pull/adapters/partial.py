@@ -28,6 +28,7 @@ _JOURNAL = "journal"
 #: Start, end, and a check sum of both: a record that was torn by a crash is seen as one.
 _RECORD = struct.Struct("<QQI")
 _READ_ONLY = 0o444
+_WRITABLE = 0o644
 #: An owner on another machine that has not been heard of for so long is dead (seconds).
 _SILENCE = 60.0
 #: The name of a directory that its owner gave up.
@@ -48,10 +49,8 @@ def claim(cache: Cache, blob: Descriptor) -> "OwnedPartial | Taken":
             owner = Owner.parse(found.name)
             if owner and _is_alive(owner, found):
                 return Taken(owner.describe())
-            if _take_over(found, home / str(me)):
-                may_wake_up = found.name != _FREE and not (owner and owner.is_here)
-                if may_wake_up:
-                    _copy_away(home / str(me) / _DATA)
+            may_wake_up = found.name != _FREE and not (owner and owner.is_here)
+            if _take_over(found, home / str(me), copied=may_wake_up):
                 return OwnedPartial(cache, blob, home / str(me))
 
 
@@ -60,7 +59,7 @@ def unfinished(cache: Cache, blob: Descriptor) -> Unfinished:
     found = _entry(cache.partial(blob.digest))
     if not found:
         return Unfinished()
-    present = sum(span.size for span in _read_journal(found / _JOURNAL, blob.size))
+    present = sum(span.size for span in merge(_read_journal(found / _JOURNAL, blob.size)))
     try:
         allocated = (found / _DATA).stat().st_blocks * 512
     except OSError:
@@ -90,11 +89,21 @@ def _entry(home: Path) -> Path | None:
         return None
 
 
-def _take_over(dead: Path, mine: Path) -> bool:
+def _take_over(dead: Path, mine: Path, *, copied: bool) -> bool:
+    """Rename it; False if somebody else was quicker. Raises `OSError`."""
+    with suppress(OSError):
+        # Or a third host would take its new owner for dead as well.
+        os.utime(dead)
     try:
         dead.rename(mine)
-    except OSError:
+    except FileNotFoundError:
         return False
+    if copied:
+        try:
+            _copy_away(mine / _DATA)
+        except OSError:
+            mine.rename(dead)
+            raise
     return True
 
 
@@ -102,10 +111,13 @@ def _copy_away(data: Path) -> None:
     """Give the data an inode of its own: a writer that was only slow still has the old one open."""
     copy = data.with_suffix(".copy")
     with suppress(FileNotFoundError):
-        with data.open("rb") as reader, copy.open("wb") as writer:
-            while chunk := reader.read(1024 * 1024):
-                writer.write(chunk)
-        copy.replace(data)
+        try:
+            with data.open("rb") as reader, copy.open("wb") as writer:
+                while chunk := reader.read(1024 * 1024):
+                    writer.write(chunk)
+            copy.replace(data)
+        finally:
+            copy.unlink(missing_ok=True)
 
 
 def _is_alive(owner: Owner, directory: Path) -> bool:
@@ -113,7 +125,7 @@ def _is_alive(owner: Owner, directory: Path) -> bool:
 
     Silence is measured by the clock of the file system, which is the same for both sides.
     """
-    if owner.is_here:
+    if owner.is_here and owner.start:
         return owner.runs()
     probe = directory.parent.with_name(f".{owner.nonce}-{secrets.token_hex(4)}")
     try:
@@ -139,7 +151,7 @@ def _read_journal(path: Path, size: int) -> tuple[Span, ...]:
         content = path.read_bytes()
     except OSError:
         return ()
-    return merge(_records(content, size))
+    return tuple(_records(content, size))
 
 
 def _records(content: bytes, size: int) -> Iterator[Span]:
@@ -161,17 +173,28 @@ class OwnedPartial:
         self._cache = cache
         self._blob = blob
         self._directory = directory
-        self._present = _read_journal(directory / _JOURNAL, blob.size)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._is_released = False
+        self._data = self._journal = -1
+        records = _read_journal(directory / _JOURNAL, blob.size)
+        self._present = merge(records)
         with writing(directory):
-            self._data = os.open(directory / _DATA, flags, 0o644)
-            self._journal = os.open(directory / _JOURNAL, flags | os.O_APPEND, 0o644)
             try:
+                self._open()
+                # What is recorded from now on must not come behind damage.
+                os.ftruncate(self._journal, len(records) * _RECORD.size)
                 if os.fstat(self._data).st_size != blob.size:
                     self._start_over()
             except OSError:
                 self.release()
                 raise
+
+    def _open(self) -> None:
+        with suppress(OSError):
+            # Read-only already, if its owner was killed just before the final name.
+            (self._directory / _DATA).chmod(_WRITABLE)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._data = os.open(self._directory / _DATA, flags, _WRITABLE)
+        self._journal = os.open(self._directory / _JOURNAL, flags | os.O_APPEND, _WRITABLE)
 
     @property
     def present(self) -> tuple[Span, ...]:
@@ -233,10 +256,12 @@ class OwnedPartial:
 
     def release(self) -> None:
         """Give up ownership and keep what is on disk for whoever claims it next."""
-        if self._data < 0:
+        if self._is_released:
             return
-        os.close(self._data)
-        os.close(self._journal)
+        self._is_released = True
+        for descriptor in (self._data, self._journal):
+            if descriptor >= 0:
+                os.close(descriptor)
         self._data = self._journal = -1
         if self._present:
             # Gone already after a commit, or somebody else's by now: both are fine.

@@ -187,5 +187,5 @@ def _error_codes(response: httpx.Response) -> tuple[str, ...]:
     try:
         errors = json.loads(_read(response, _MAX_ERROR))["errors"]
         return tuple(str(error["code"]) for error in errors)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ()

@@ -28,7 +28,9 @@ class DiskSpace:
         """
         cache = _nearest(self.cache)
         free = shutil.disk_usage(cache).free
-        _require(cache, incoming, free, "--cache-dir DIR  or OCI_PULL_CACHE_DIR on another disk")
+        if incoming or not self.output:
+            hint = "--cache-dir DIR  or OCI_PULL_CACHE_DIR on another disk"
+            _require(cache, incoming, free, hint)
         if self.output:
             output = _nearest(self.output)
             is_elsewhere = output.stat().st_dev != cache.stat().st_dev

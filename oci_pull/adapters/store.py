@@ -45,10 +45,11 @@ class DirectoryStore:
             DiskError: it cannot be written.
         """
         proof = verify(blob, content)
+        if found := self.find(blob):
+            return found
         path = self.cache.blob(blob.digest)
-        if not self.find(blob):
-            self.cache.prepare()
-            write_file(path, content, _READ_ONLY)
+        self.cache.prepare()
+        write_file(path, content, _READ_ONLY)
         return StoredBlob(proof.descriptor, path)
 
     def claim(self, blob: Descriptor) -> StoredBlob | PartialBlob | Taken:

@@ -1,7 +1,6 @@
 """Model directories in the cache: immutable, complete, and there by one rename."""
 
 import os
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,15 @@ from pathlib import Path
 
 from oci_pull.adapters.cache import Cache
 from oci_pull.adapters.contents import Contents
-from oci_pull.adapters.disk import place, remove_tree, sync_directory, write_file, writing
+from oci_pull.adapters.disk import (
+    place,
+    remove_tree,
+    rename_tree,
+    sync_directory,
+    write_file,
+    writing,
+)
+from oci_pull.adapters.owner import Owner, remove_dead
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import Layout
@@ -36,10 +43,8 @@ class CacheTrees:
     def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:
         """The complete tree of a manifest, stamped as used."""
         path = self.cache.tree(reference, manifest, selection)
-        receipt = read_receipt(path)
-        if receipt is None or receipt.manifest.digest != manifest:
-            return None
-        if not is_complete(path, receipt):
+        receipt = _whole(path, manifest)
+        if receipt is None:
             return None
         stamp(self.cache.used(reference, manifest, selection))
         return Tree(path, receipt)
@@ -48,8 +53,9 @@ class CacheTrees:
         self, reference: Locator, manifest: Digest, selection: str, layout: Layout
     ) -> StagedTree:
         """Build the tree of a layout whose blobs and archives are all here."""
+        remove_dead(self.cache.incomplete)
         staged = _Staged(
-            self.cache.incomplete / f"tree-{secrets.token_hex(8)}",
+            self.cache.incomplete / f"tree-{Owner.new()}",
             self.cache.tree(reference, manifest, selection),
             self.cache.used(reference, manifest, selection),
             layout,
@@ -64,6 +70,17 @@ def read_receipt(tree: Path) -> Receipt | None:
         return Receipt.from_json((tree / RECEIPT).read_bytes())
     except OSError:
         return None
+
+
+def _whole(tree: Path, manifest: Digest) -> Receipt | None:
+    """The receipt of the complete tree of a manifest.
+
+    The name of a tree has only twelve digits of the digest.
+    """
+    receipt = read_receipt(tree)
+    if receipt is None or receipt.manifest.digest != manifest:
+        return None
+    return receipt if is_complete(tree, receipt) else None
 
 
 def is_complete(tree: Path, receipt: Receipt) -> bool:
@@ -129,22 +146,11 @@ class _Staged:
                 Path(directory).chmod(_DIRECTORY)
                 sync_directory(Path(directory))
             self.final.parent.mkdir(parents=True, exist_ok=True)
-            self._rename()
+            manifest = receipt.manifest.digest
+            rename_tree(self.directory, self.final, lambda: bool(_whole(self.final, manifest)))
             sync_directory(self.final.parent)
         stamp(self.used)
         return Tree(self.final, receipt)
-
-    def _rename(self) -> None:
-        try:
-            self.directory.rename(self.final)
-        except OSError:
-            there = read_receipt(self.final)
-            if there and is_complete(self.final, there):
-                return
-            aside = self.directory.with_name(f"{self.directory.name}.old")
-            self.final.rename(aside)
-            self.directory.rename(self.final)
-            remove_tree(aside)
 
     def discard(self) -> None:
         """Remove it, unless it was published."""

@@ -102,6 +102,15 @@ def read_part(blob: Descriptor, span: Span, line: Line) -> bytes:
     return bytes(content)
 
 
+def wait_out(error: TransferError, budget: Budget, name: str, line: Line) -> None:
+    """Return when it is time to try again; raises the error where the budget does not last."""
+    wait = budget.delay_after(error)
+    if wait is None:
+        raise error
+    line.observer.on(Retrying(name, budget.failures, budget.attempts, wait, error.message))
+    line.clock.wait(wait, line.stop)
+
+
 def _claim(job: Job, line: Line) -> StoredBlob | PartialBlob:
     """The blob, or what is there of it once nobody else has it."""
     deadline = line.clock.now() + line.lock_timeout
@@ -131,20 +140,22 @@ def _complete(job: Job, partial: PartialBlob, line: Line) -> Verified:
     tries = 3 if resumed else 2
     while True:
         tries -= 1
+        writer = _Writer(job, partial, counter)
         try:
-            return _fill(job, partial, counter, line)
+            return _fill(job, partial, writer, line)
         except IntegrityError as error:
             # Another size is the server's word, and no fault of the bytes that are here.
             if not isinstance(error, SizeMismatch):
                 partial.discard()
             if not tries:
-                raise
+                where = f" from {writer.origin}" if writer.origin else ""
+                message = f"{job.name}{where}: {error.message}"
+                raise type(error)(message, hint=error.hint) from error
             line.observer.on(Restarted(job.name, error.message))
 
 
-def _fill(job: Job, partial: PartialBlob, counter: Counter, line: Line) -> Verified:
+def _fill(job: Job, partial: PartialBlob, writer: "_Writer", line: Line) -> Verified:
     """Go through the blob once, front to back, fetching the gaps and hashing everything."""
-    writer = _Writer(job, partial, counter)
     for gap in missing(job.blob.size, partial.present):
         writer.hash_present(gap.start, line.stop)
         try:
@@ -157,6 +168,8 @@ def _fill(job: Job, partial: PartialBlob, counter: Counter, line: Line) -> Verif
 
 class _Memory:
     """Takes the bytes of a small span."""
+
+    origin = ""
 
     def __init__(self, content: bytearray, start: int) -> None:
         self._content = content
@@ -172,6 +185,8 @@ class _Writer:
 
     def __init__(self, job: Job, partial: PartialBlob, counter: Counter) -> None:
         self.verifier = Verifier(job.blob)
+        #: Who sent the last of it.
+        self.origin = ""
         self._partial = partial
         self._counter = counter
         self._have = sum(span.size for span in partial.present)
@@ -217,6 +232,7 @@ def _receive(
     while position < span.end:
         try:
             with line.open(blob, Span(position, span.end)) as stream:
+                sink.origin = stream.origin
                 _skip(stream, position - stream.start, buffer, line)
                 while position < span.end:
                     count = _read(stream, buffer[: min(len(buffer), span.end - position)])
@@ -229,12 +245,7 @@ def _receive(
         except TransferError as error:
             if line.stop.is_set():
                 raise Cancelled("stopped") from error
-            wait = budget.delay_after(error)
-            if wait is None:
-                raise
-            tries = (budget.failures, budget.attempts)
-            line.observer.on(Retrying(name or str(blob.digest), *tries, wait, error.message))
-            line.clock.wait(wait, line.stop)
+            wait_out(error, budget, name or str(blob.digest), line)
 
 
 def _skip(stream: BodyStream, count: int, buffer: memoryview, line: Line) -> None:

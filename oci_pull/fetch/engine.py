@@ -10,8 +10,8 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from oci_pull.errors import Cancelled, TransferError
-from oci_pull.events import Counter, Retrying, Tick
-from oci_pull.fetch.download import Line, obtain, read_part
+from oci_pull.events import Counter, Tick
+from oci_pull.fetch.download import Line, obtain, read_part, wait_out
 from oci_pull.fetch.retry import Budget, RetryPolicy
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
@@ -117,12 +117,7 @@ class Session:
                 try:
                     return ask()
                 except TransferError as error:
-                    wait = budget.delay_after(error)
-                    if wait is None:
-                        raise
-                    tries = (budget.failures, budget.attempts)
-                    line.observer.on(Retrying(what, *tries, wait, error.message))
-                    line.clock.wait(wait, line.stop)
+                    wait_out(error, budget, what, line)
 
         return self._run([None], keep_asking)[0]
 

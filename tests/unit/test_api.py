@@ -1,9 +1,11 @@
 """The whole library over an image layout on disk: everything but a network is real."""
 
+import json
 import shutil
 import stat
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +25,7 @@ from oci_pull.errors import (
     SeveralVariants,
     TargetNotUsable,
     UnsafePath,
+    UnsupportedDigest,
 )
 from oci_pull.pull import PullResult
 from oci_pull.settings import Settings
@@ -468,3 +471,29 @@ def test_what_vanished_from_the_cache_meanwhile_is_fetched_again(
     result = api.pull(put(modelpack(_MODEL, form=form)), settings=settings, observer=pruner)
     assert _files(result.path) == _MODEL
     assert sum(isinstance(event, events.Planned) for event in pruner.events) == 2
+
+
+def test_a_complete_cache_that_is_read_only_fills_an_output(
+    put: Put, settings: Settings, tmp_path: Path
+) -> None:
+    reference = put(docker_v02(_MODEL))
+    api.pull(reference, settings=settings)
+    refs = settings.cache / "refs"
+    shutil.rmtree(refs)
+    refs.write_text("in the way, as a cache without permission is for root as well")
+    recorder = Recorder()
+    result = api.pull(reference, settings=settings, output=tmp_path / "m", observer=recorder)
+    assert _files(result.path) == _MODEL
+    assert any(isinstance(event, events.Warned) for event in recorder.events)
+
+
+def test_a_digest_that_nobody_can_check_is_refused_before_anything_is_fetched(
+    put: Put, settings: Settings
+) -> None:
+    stored = docker_v02(_MODEL)
+    value = json.loads(stored.manifest)
+    value["layers"][0]["digest"] = "sha384:" + "0" * 96
+    reference = put(replace(stored, manifest=json.dumps(value).encode()))
+    with pytest.raises(UnsupportedDigest):
+        api.pull(reference, settings=settings)
+    assert not list(settings.cache.glob("partial/*"))

@@ -29,7 +29,7 @@ from oci_pull.fetch.retry import RetryPolicy
 from oci_pull.oci.ranges import Span
 from oci_pull.oci.verify import Verified
 from oci_pull.ports import Job, Reader
-from tests.fakes.memory import Reply
+from tests.fakes.memory import ORIGIN, Reply
 from tests.unit.fetch.support import World, content_of
 
 SIZE = 1_000_000
@@ -197,8 +197,10 @@ def test_what_stays_wrong_is_a_digest_mismatch(world: World, left: bytes, tries:
     if left:
         world.store.partial(world.blob).put((0, left))
     world.source.script(world.blob, *[Reply(corrupt=True)] * 9)
-    with pytest.raises(DigestMismatch, match=str(world.blob.digest)):
+    with pytest.raises(DigestMismatch, match=str(world.blob.digest)) as caught:
         world.session().fetch(world.jobs())
+    assert str(caught.value).startswith(f"blob 0 from {ORIGIN}: ")
+    assert caught.value.hint
     partial = world.store.partial(world.blob)
     assert len(world.source.opened) == partial.discards == tries
     assert world.fetched(world.blob) is None
@@ -218,7 +220,7 @@ def test_another_size_of_the_servers_costs_nothing_that_is_here(world: World) ->
 def test_another_size_for_good_is_told_at_once(world: World) -> None:
     world.store.partial(world.blob).put((0, CONTENT[:300_000]))
     world.source.script(world.blob, *[Reply(error=SizeMismatch("it has 17 bytes"))] * 9)
-    with pytest.raises(SizeMismatch):
+    with pytest.raises(SizeMismatch, match="blob 0: it has 17 bytes"):
         world.session().fetch(world.jobs())
     assert world.clock.waits == []
     assert world.store.partial(world.blob).present == (Span(0, 300_000),)

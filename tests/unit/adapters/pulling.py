@@ -1,0 +1,94 @@
+"""A registry source as the composition root makes it, over the fake registry."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+from oci_pull.adapters.auth import RegistryAuth
+from oci_pull.adapters.endpoint import Endpoint
+from oci_pull.adapters.http import Network, make_client
+from oci_pull.adapters.registry import RegistrySource
+from oci_pull.oci.credential import Anonymous, Credential
+from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.digest import Digest
+from oci_pull.oci.ranges import Span
+from oci_pull.oci.reference import Reference
+from tests.builders import docker_v02
+from tests.fakes.clock import FakeClock
+from tests.fakes.memory import blob_of
+from tests.fakes.registry import FakeRegistry
+
+REPOSITORY = "team/model"
+CONTENT = bytes(range(256)) * 40
+BLOB = blob_of(CONTENT)
+WHOLE = Span(0, len(CONTENT))
+PART = Span(1000, 2000)
+ARTIFACT = docker_v02({"config.json": CONTENT})
+DIGEST = Digest.parse(ARTIFACT.digest)
+GO_ON = threading.Event()
+#: Long enough for this machine, short enough for a test (seconds).
+NETWORK = Network(connect_timeout=5, stall_timeout=5)
+
+
+def serve(registry: FakeRegistry) -> None:
+    registry.put(REPOSITORY, "v1", ARTIFACT.manifest, ARTIFACT.media_type, ARTIFACT.blobs)
+
+
+@dataclass
+class Puller:
+    """Whoever pulls from one repository."""
+
+    registry: FakeRegistry
+    credential: Credential = field(default_factory=Anonymous)
+    plain_http: bool = True
+    repository: str = REPOSITORY
+    network: Network = NETWORK
+    host: str = ""
+    clock: FakeClock = field(default_factory=FakeClock)
+    #: In place of the network.
+    transport: httpx.BaseTransport | None = None
+    client: httpx.Client = field(init=False)
+    asked: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        if self.transport:
+            self.client = httpx.Client(transport=self.transport)
+        else:
+            self.client = make_client(self.network)
+        host = self.host or self.registry.address
+        self.reference = Reference.parse(f"{host}/{self.repository}:v1")
+        self.auth = RegistryAuth(
+            host=self.reference.host,
+            repository=self.repository,
+            credential=self._credential,
+            client=self.client,
+            clock=self.clock,
+        )
+        self.endpoint = Endpoint(self.reference, self.client, self.auth, plain_http=self.plain_http)
+        self.source = RegistrySource(self.reference, self.endpoint, self.auth)
+
+    def _credential(self) -> Credential:
+        self.asked += 1
+        return self.credential
+
+    def read(self, span: Span = WHOLE, blob: Descriptor = BLOB) -> bytes:
+        """The body of a reply to its end."""
+        body = self.source.open(blob, span, cancel=GO_ON)
+        found = b""
+        view = memoryview(bytearray(700))
+        try:
+            while count := body.readinto(view):
+                found += view[:count]
+        finally:
+            body.close()
+        return found
+
+    def document(self, selector: str | Digest = "v1") -> bytes:
+        return self.source.document(selector).raw
+
+
+Pull = Callable[..., Puller]

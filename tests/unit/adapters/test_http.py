@@ -1,0 +1,266 @@
+"""What the failures of the network mean, and the client itself."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpcore
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from oci_pull.adapters.http import (
+    Network,
+    NotTls,
+    make_client,
+    origin_of,
+    retry_after,
+    status_error,
+    translated,
+    translating,
+)
+from oci_pull.errors import (
+    BadReply,
+    ConnectionFailed,
+    InvalidSetting,
+    NameNotResolved,
+    OciPullError,
+    RateLimited,
+    RequestRefused,
+    ServerFailed,
+    TlsFailed,
+    TransferError,
+)
+from tests.fakes.registry import FakeRegistry
+
+ORIGIN = "registry.example:443"
+SECRET = "s3cr3t"
+REQUEST = httpx.Request("GET", f"https://registry.example/v2/?X-Amz-Signature={SECRET}")
+
+
+def errors_of_httpx() -> Iterator[Exception]:
+    """One of every exception that httpx has."""
+    for _, kind in inspect.getmembers(httpx, inspect.isclass):
+        if not issubclass(kind, (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)):
+            continue
+        if kind is httpx.HTTPStatusError:
+            yield kind("message", request=REQUEST, response=httpx.Response(500))
+        elif issubclass(
+            kind,
+            (httpx.StreamConsumed, httpx.ResponseNotRead, httpx.RequestNotRead, httpx.StreamClosed),
+        ):
+            yield kind()
+        else:
+            yield kind("message")
+
+
+@pytest.mark.parametrize("error", list(errors_of_httpx()), ids=lambda error: type(error).__name__)
+def test_every_error_of_httpx_becomes_one_of_ours(error: Exception) -> None:
+    with pytest.raises(TransferError) as caught, translating(ORIGIN):
+        raise error
+    assert caught.value.__cause__ is error
+    assert caught.value.origin == ORIGIN
+    assert ORIGIN in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (httpx.ConnectTimeout(""), ConnectionFailed, "did not answer in time"),
+        (httpx.ReadTimeout(""), ConnectionFailed, "stopped sending"),
+        (TimeoutError(), ConnectionFailed, "stopped sending"),
+        (httpx.ProxyError("407"), ConnectionFailed, "through the proxy"),
+        (httpx.UnsupportedProtocol("ftp"), RequestRefused, "unknown kind"),
+        (httpx.InvalidURL("odd"), RequestRefused, "a URL that is none"),
+        (httpx.DecodingError("gzip"), BadReply, "cannot be decoded"),
+        (httpx.RemoteProtocolError("it went away"), ConnectionFailed, "it went away"),
+        (httpx.LocalProtocolError(f"Illegal header {SECRET}"), RequestRefused, "cannot be asked"),
+        (httpx.ReadError(""), ConnectionFailed, "it broke"),
+        (ConnectionResetError(104, "Connection reset by peer"), ConnectionFailed, "reset by peer"),
+    ],
+    ids=repr,
+)
+def test_what_an_error_means(error: Exception, kind: type[TransferError], words: str) -> None:
+    with pytest.raises(kind, match=words) as caught, translating(ORIGIN):
+        raise error
+    assert SECRET not in str(caught.value)
+
+
+def caused(error: Exception, *causes: BaseException) -> Exception:
+    """The error as httpx raises it, from what is below."""
+    above: BaseException = error
+    for cause in causes:
+        above.__cause__ = cause
+        above = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "is_retryable"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "again"), ConnectionFailed, True),
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), NameNotResolved, False),
+        (ConnectionRefusedError(111, "refused"), ConnectionFailed, True),
+        (ssl.SSLCertVerificationError(1, "verify failed"), TlsFailed, False),
+        (ssl.SSLEOFError(8, "EOF"), ConnectionFailed, True),
+        (ssl.SSLZeroReturnError(6, "closed"), ConnectionFailed, True),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), TlsFailed, False),
+        (ssl.SSLError(1, "odd"), TlsFailed, False),
+    ],
+    ids=repr,
+)
+def test_what_is_below_counts(
+    cause: OSError, kind: type[TransferError], is_retryable: bool
+) -> None:
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause.reason = "WRONG_VERSION_NUMBER" if "WRONG" in str(cause) else ""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        cause.verify_message = "self-signed certificate"
+    error = translated(caused(httpx.ConnectError("x"), httpcore.ConnectError("x"), cause), ORIGIN)
+    assert type(error) is (NotTls if "WRONG" in str(cause) else kind)
+    assert error.retryable is is_retryable
+    assert getattr(error, "is_refused", False) == isinstance(cause, ConnectionRefusedError)
+
+
+def test_causes_that_go_in_circles_end() -> None:
+    first, second = httpx.ConnectError("first"), OSError("second")
+    caused(first, second, first)
+    assert "first" in str(translated(first, ORIGIN))
+
+
+@pytest.mark.parametrize(
+    "reason", ["WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"]
+)
+def test_what_speaks_no_tls_is_told_apart(reason: str) -> None:
+    error = ssl.SSLError(1, "x")
+    error.reason = reason
+    found = translated(error, ORIGIN)
+    assert isinstance(found, NotTls)
+    assert "--plain-http" in str(found.hint)
+
+
+# --- statuses
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "is_retryable"),
+    [
+        (400, RequestRefused, False),
+        (401, RequestRefused, False),
+        (404, RequestRefused, False),
+        (408, ServerFailed, True),
+        (425, ServerFailed, True),
+        (429, RateLimited, True),
+        (499, ServerFailed, True),
+        (500, ServerFailed, True),
+        (503, ServerFailed, True),
+        (511, ServerFailed, True),
+        (302, RequestRefused, False),
+    ],
+)
+def test_what_a_status_means(status: int, kind: type[TransferError], is_retryable: bool) -> None:
+    error = status_error(httpx.Response(status, request=REQUEST), "a blob")
+    assert (type(error), error.retryable, error.origin) == (kind, is_retryable, ORIGIN)
+    assert SECRET not in str(error)
+
+
+def test_how_long_to_wait_is_told() -> None:
+    headers = {"Retry-After": "17"}
+    for status in (429, 503):
+        error = status_error(httpx.Response(status, headers=headers, request=REQUEST), "a blob")
+        assert error.retry_after == 17
+    limited = status_error(httpx.Response(429, headers=headers, request=REQUEST), "a blob")
+    assert "asks to wait 17 s" in str(limited)
+    refused = status_error(httpx.Response(400, headers=headers, request=REQUEST), "a blob")
+    assert refused.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("120", 120),
+        (" 5 ", 5),
+        ("9" * 500, 999_999_999),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("²", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Wed, 99 Foo 2015 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after_in_every_form(text: str, expected: float | None) -> None:
+    response = httpx.Response(429, headers=[(b"Retry-After", text.encode("latin-1"))])
+    assert retry_after(response) == expected
+
+
+def test_retry_after_as_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    found = retry_after(httpx.Response(429, headers={"Retry-After": later}))
+    assert found == pytest.approx(90, abs=5)
+    assert retry_after(httpx.Response(429)) is None
+
+
+@given(st.text(st.characters(min_codepoint=1, max_codepoint=255)))
+@example("Mon, 01 Jan 0001 00:00:00 -0000")
+@example("Fri, 31 Dec 9999 23:59:59 -0000")
+@example("1 Jan 2000 00:00:00 +9999")
+@example("Mon, 01 Jan 99999 00:00:00 GMT")
+def test_no_retry_after_is_a_surprise(text: str) -> None:
+    found = retry_after(httpx.Response(429, headers=[(b"Retry-After", text.encode("latin-1"))]))
+    assert found is None or found >= 0
+
+
+# --- the client
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://a.example", "a.example:80"),
+        ("https://a.example/x", "a.example:443"),
+        ("https://a.example:5000", "a.example:5000"),
+        ("https://user:secret@a.example", "a.example:443"),
+    ],
+)
+def test_an_origin_always_has_its_port(url: str, expected: str) -> None:
+    assert origin_of(httpx.URL(url)) == expected
+
+
+def test_the_client_follows_nothing_and_asks_for_no_encoding() -> None:
+    with FakeRegistry() as registry, make_client(Network(user_agent="test/1")) as client:
+        response = client.get(f"{registry.url}/v2/")
+        (request,) = registry.requests
+        assert not client.follow_redirects
+        assert response.http_version == "HTTP/1.1"
+    assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["user-agent"] == "test/1"
+    assert client.timeout == httpx.Timeout(30, connect=10, pool=None)
+
+
+def test_a_proxy_is_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with FakeRegistry() as registry, make_client(Network()) as client:
+        assert client.get(f"{registry.url}/v2/").status_code == 200
+        with pytest.raises(ConnectionFailed), translating(ORIGIN):
+            client.get("http://registry.example/")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_is_a_clear_error(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(OciPullError) as caught:
+        make_client(Network())
+    assert isinstance(caught.value, InvalidSetting)
+    assert caught.value.hint

@@ -1,0 +1,66 @@
+"""Sources that are not asked, or not there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from oci_pull.adapters.lazy import LazySource
+from oci_pull.adapters.offline import OfflineSource
+from oci_pull.errors import NotCached
+from oci_pull.oci.ranges import Span
+from oci_pull.oci.reference import Reference
+from tests.builders import docker_v02
+from tests.fakes.memory import MemorySource, blob_of
+
+CONTENT = b"content"
+BLOB = blob_of(CONTENT)
+GO_ON = threading.Event()
+
+
+def test_a_lazy_source_is_built_once_and_only_when_asked() -> None:
+    built: list[MemorySource] = []
+
+    def build() -> MemorySource:
+        built.append(MemorySource({BLOB: CONTENT}))
+        return built[-1]
+
+    source = LazySource(build)
+    assert built == []
+    for _ in range(2):
+        source.open(BLOB, Span(0, 7), cancel=GO_ON).close()
+    assert len(built) == 1
+    assert built[0].spans(BLOB) == [Span(0, 7)] * 2
+    for ask in (lambda: source.digest_of("v1"), lambda: source.document("v1")):
+        with pytest.raises(NotImplementedError):
+            ask()
+
+
+def test_a_source_that_cannot_be_built_is_tried_again() -> None:
+    good = MemorySource({BLOB: CONTENT})
+    outcomes: Iterator[Exception | MemorySource] = iter([ValueError("not now"), good])
+
+    def build() -> MemorySource:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    source = LazySource(build)
+    with pytest.raises(ValueError, match="not now"):
+        source.open(BLOB, Span(0, 7), cancel=GO_ON)
+    source.open(BLOB, Span(0, 7), cancel=GO_ON).close()
+
+
+def test_offline_everything_that_is_asked_is_not_cached() -> None:
+    reference = Reference.parse("ghcr.io/org/model:v1")
+    source = OfflineSource(reference)
+    assert source.digest_of("v1") is None
+    artifact = docker_v02({})
+    with pytest.raises(NotCached, match=r"ghcr\.io/org/model:v1"):
+        source.document(artifact.digest)
+    with pytest.raises(NotCached, match=BLOB.digest.short) as caught:
+        source.open(BLOB, Span(0, 7), cancel=GO_ON)
+    assert caught.value.hint

@@ -1,0 +1,86 @@
+"""Whether the owner of a partial lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oci_pull.adapters.owner import Owner, remove_dead, this_host
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        yield process
+        process.kill()
+
+
+def test_a_claim_is_named_after_its_process() -> None:
+    mine, again = Owner.new(), Owner.new()
+    assert (mine.host, mine.pid, mine.start) == (again.host, again.pid, again.start)
+    assert mine.pid == os.getpid()
+    assert mine.nonce != again.nonce
+    assert Owner.parse(str(mine)) == mine
+    assert mine.is_here
+    assert mine.describe() == f"pid {os.getpid()} on {this_host().partition('+')[0]}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["free", "", "host", "host-1-2", "host-x-2-ab", "a/b-1-2-ab", "host-1-2-XY", ".DS_Store"],
+)
+def test_a_foreign_name_is_no_owner(name: str) -> None:
+    assert Owner.parse(name) is None
+
+
+def test_this_process_runs() -> None:
+    assert Owner.new().runs()
+
+
+def test_another_process_runs_until_it_ends(child: subprocess.Popen[bytes]) -> None:
+    owner = Owner(this_host(), child.pid, _start_of(child.pid), "ab")
+    assert owner.runs()
+    child.kill()
+    # A zombie is dead, although its pid is still taken.
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not owner.runs()
+    child.wait()
+    assert not owner.runs()
+
+
+def test_a_pid_that_is_used_again_is_somebody_else() -> None:
+    mine = Owner.new()
+    assert not Owner(mine.host, mine.pid, mine.start + 1, mine.nonce).runs()
+
+
+def test_another_host_is_not_here() -> None:
+    mine = Owner.new()
+    assert not Owner("elsewhere+00000000", mine.pid, mine.start, "ab").is_here
+
+
+def test_what_a_killed_run_was_building_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    mine = Owner.new()
+    dead = Owner(mine.host, 2**22 + 1, 5, "ab")
+    elsewhere = Owner("nas+00000000", 7, 1, "ab")
+    kept = {f"tree-{mine}", f"layer-{elsewhere}", "tree-1234", "edited", "receipt.json"}
+    for name in (*kept, f"tree-{dead}", f"layer-{dead}", f"tree-{dead}.old"):
+        (tmp_path / name / "files").mkdir(parents=True)
+    remove_dead(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    remove_dead(tmp_path / "none")
+
+
+def test_a_host_is_a_name_that_fits_into_a_file_name() -> None:
+    assert Owner.parse(f"{this_host()}-1-2-ab")
+    assert len(this_host()) < 60
+
+
+def _start_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
