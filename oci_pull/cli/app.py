@@ -12,7 +12,7 @@ from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
-from oci_pull.cli.progress import Progress
+from oci_pull.cli.progress import Progress, report
 from oci_pull.cli.signals import SignalCancel, leave
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import duration, size
@@ -56,7 +56,7 @@ def _run(words: Sequence[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except OciPullError as error:
-        output.report(error)
+        report(error, sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         raise
@@ -94,16 +94,22 @@ def pull(
             else:
                 _pull(reference, settings, progress)
         except OciPullError as error:
-            progress.close()
-            _report(error, settings)
-            code = code or _exit_code(error)
-            if isinstance(error, Cancelled):
+            failure = _fail(error, settings, progress)
+            code = code or failure.exit_code
+            if isinstance(failure, Cancelled):
                 break
     raise typer.Exit(code)
 
 
-def _exit_code(error: OciPullError) -> int:
-    return _CANCEL.error.exit_code if isinstance(error, Cancelled) else error.exit_code
+def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
+    """Tell a failure in the wanted forms; a cancel becomes the signal that asked for it."""
+    if isinstance(error, Cancelled):
+        kept = f"what was fetched is kept in {settings.cache}; the same command continues"
+        error = _CANCEL.error(f"Stopped: {kept}")
+    progress.fail(error)
+    if settings.format == "json":
+        output.emit(output.error_json(error))
+    return error
 
 
 def _pull(reference: str, settings: Settings, progress: Progress) -> None:
@@ -141,23 +147,12 @@ def _say_how_it_went(result: PullResult, seconds: float) -> None:
         )
 
 
-def _report(error: OciPullError, settings: Settings) -> None:
-    if isinstance(error, Cancelled):
-        output.tell(
-            f"Stopped. What was fetched is kept in {settings.cache}; the same command continues."
-        )
-    else:
-        output.report(error)
-    if settings.format == "json":
-        output.emit(output.error_json(_CANCEL.error if isinstance(error, Cancelled) else error))
-
-
 @app.command()
 @takes((*SELECTION, *NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
 def plan(reference: OneReference, *, given: Given) -> None:
     """Say what a pull would fetch, reuse and leave out; nothing is written."""
     settings = _load(given)
-    _checked(settings, lambda: _show_plan(reference, settings, make_progress(settings)))
+    _checked(settings, lambda progress: _show_plan(reference, settings, progress))
 
 
 def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
@@ -179,11 +174,10 @@ def inspect(
 ) -> None:
     """Say what is at a reference."""
     settings = _load(given)
-    _checked(settings, lambda: _show_inspection(reference, settings, raw=raw))
+    _checked(settings, lambda progress: _show_inspection(reference, settings, progress, raw=raw))
 
 
-def _show_inspection(reference: str, settings: Settings, *, raw: bool) -> None:
-    progress = make_progress(settings)
+def _show_inspection(reference: str, settings: Settings, progress: Progress, *, raw: bool) -> None:
     if raw:
         document = api.document(reference, settings=settings, observer=progress, cancel=_CANCEL)
         sys.stdout.buffer.write(document.raw)
@@ -207,16 +201,18 @@ def cache_path(
 ) -> None:
     """Print the directory of a model that is complete in the cache, without any request."""
     settings = _load(given)
-    _checked(settings, lambda: _show_path(reference, settings, primary=primary))
+    _checked(settings, lambda _: _show_path(reference, settings, primary=primary))
 
 
-def _checked(settings: Settings, work: Callable[[], None]) -> None:
+def _checked(settings: Settings, work: Callable[[Progress], None]) -> None:
     """Do the work of a command that has one reference, and tell its failure in the wanted form."""
+    progress = make_progress(settings)
     try:
-        work()
+        work(progress)
     except OciPullError as error:
-        _report(error, settings)
-        raise typer.Exit(_exit_code(error)) from error
+        raise typer.Exit(_fail(error, settings, progress).exit_code) from error
+    finally:
+        progress.close()
 
 
 def _show_path(reference: str, settings: Settings, *, primary: bool) -> None:

@@ -4,6 +4,7 @@ import time
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -15,8 +16,9 @@ from rich.progress import (
 )
 
 from oci_pull import events
-from oci_pull.cli.progress import Totals, described
+from oci_pull.cli.progress import Totals, described, report
 from oci_pull.cli.units import shortened
+from oci_pull.errors import OciPullError, printable
 
 #: The width of the word that a line begins with.
 LABEL = 12
@@ -38,6 +40,7 @@ class BarProgress:
     """The total, and a bar for each blob that is being fetched."""
 
     def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._console = Console(file=stream)
         wide = self._console.width >= _NARROW
         columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
@@ -55,7 +58,7 @@ class BarProgress:
         self._totals.on(event)
         if isinstance(event, _SAID) and (words := described(event)):
             line = f"{words[0].capitalize():{LABEL}}{words[1]}"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
         match event:
             case events.Planned() if event.to_fetch:
                 for task in self._progress.task_ids:
@@ -81,10 +84,15 @@ class BarProgress:
             self._progress.remove_task(self._bars.pop(digest))
         for digest, each in active.items():
             if digest not in self._bars:
-                name = shortened(each.name, _NAME_WIDTH)
+                name = escape(printable(shortened(each.name, _NAME_WIDTH)))
                 self._bars[digest] = self._progress.add_task(name, total=each.size)
             self._progress.update(self._bars[digest], completed=each.counter.value)
         self._progress.refresh()
+
+    def fail(self, error: OciPullError) -> None:
+        """Take the bars away, and say what went wrong."""
+        self.close()
+        report(error, self._stream)
 
     def close(self) -> None:
         """Take the bars away."""

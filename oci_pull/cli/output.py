@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from oci_pull.cli.units import duration, size
-from oci_pull.errors import NoSpace, OciPullError
+from oci_pull.errors import NoSpace, OciPullError, printable
 from oci_pull.oci.manifest import Index
 from oci_pull.packaging.plan import PlaceBlob
 from oci_pull.prepare import Inspection, Preview
@@ -23,15 +23,8 @@ def emit(text: str) -> None:
 
 def tell(text: str) -> None:
     """A line for people."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
-
-
-def report(error: OciPullError) -> None:
-    """An error with what to do about it."""
-    tell(f"error: {error.message}")
-    if error.hint:
-        tell(f"  try: {error.hint}")
 
 
 def error_json(error: OciPullError) -> str:
@@ -111,7 +104,7 @@ def preview_text(reference: str, preview: Preview) -> str:
     ]
     total = f"{len(preview.items)} files or archives, {size(supply.size)}"
     lines.append(f"{total}, {size(supply.to_fetch)} to fetch")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def preview_json(reference: str, preview: Preview) -> str:
@@ -200,7 +193,9 @@ def inspection_text(reference: str, inspection: Inspection) -> str:
         f"manifest   {each['digest']}  {each['platform'] or each['artifactType'] or ''}"
         for each in facts["manifests"]
     ]
-    lines += [f"{key}: {value}" for key, value in sorted(facts["annotations"].items())]
+    lines += [
+        f"{key}: {value}".replace("\n", " ") for key, value in sorted(facts["annotations"].items())
+    ]
     lines += [f"  {size(each['size']):>9}  {each['path']}" for each in facts["files"] or ()]
     lines += [f"  {size(each['size']):>9}  archive {each['type']}" for each in facts["archives"]]
-    return "\n".join(lines)
+    return printable("\n".join(lines))

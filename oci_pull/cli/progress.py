@@ -8,6 +8,7 @@ from typing import Any, Protocol, TextIO
 
 from oci_pull import events
 from oci_pull.cli.units import duration, size
+from oci_pull.errors import Cancelled, OciPullError, printable
 
 #: Between two lines that say how far it is, in seconds: often enough to be seen alive, and no more
 #: than some sixty in an hour's log.
@@ -58,12 +59,31 @@ class Progress(Protocol):
     def on(self, event: events.Event) -> None:
         """Take an event."""
 
+    def fail(self, error: OciPullError) -> None:
+        """Say what went wrong, and what to do about it."""
+
     def close(self) -> None:
         """Take away what is not meant to stay."""
 
 
+def report(error: OciPullError, stream: TextIO) -> None:
+    """An error for people: what and where, and what to type next."""
+    prefix = "" if isinstance(error, Cancelled) else "error: "
+    stream.write(f"{prefix}{printable(error.message)}\n")
+    if error.hint:
+        stream.write(f"  try: {printable(error.hint)}\n")
+    stream.flush()
+
+
 class NoProgress:
-    """Says nothing."""
+    """Says nothing but how it failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def fail(self, error: OciPullError) -> None:
+        """Say what went wrong."""
+        report(error, self._stream)
 
     def on(self, event: events.Event) -> None:
         """Take an event."""
@@ -90,6 +110,10 @@ class PlainProgress:
         elif not self._is_small(event) and (words := described(event)):
             self._line(" ".join(words))
 
+    def fail(self, error: OciPullError) -> None:
+        """Say what went wrong."""
+        report(error, self._stream)
+
     def close(self) -> None:
         """Every line stays."""
 
@@ -112,7 +136,7 @@ class PlainProgress:
     def _line(self, text: str) -> None:
         self._last = self._clock()
         stamp = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} " if self._stamps else ""
-        self._stream.write(f"{stamp}{text}\n")
+        self._stream.write(f"{stamp}{printable(text)}\n")
         self._stream.flush()
 
 
@@ -175,6 +199,11 @@ class JsonProgress:
         elif self._totals.planned and self._clock() - self._last >= 1:
             total = self._totals.planned.size
             self._write("progress", {"done": self._totals.done, "total": total})
+
+    def fail(self, error: OciPullError) -> None:
+        """Say what went wrong, as an event."""
+        facts = {"code": error.code, "exit": error.exit_code, "message": error.message}
+        self._write("error", {**facts, "hint": error.hint, "retryable": error.retryable})
 
     def close(self) -> None:
         """Every line stays."""

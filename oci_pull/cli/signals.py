@@ -24,10 +24,10 @@ class SignalCancel:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._receive)
 
-    @property
-    def error(self) -> Cancelled:
+    def error(self, message: str) -> Cancelled:
         """What the signal that came means for the exit code."""
-        return Cancelled("stopped") if self._received == signal.SIGINT else Terminated("stopped")
+        kind = Cancelled if self._received == signal.SIGINT else Terminated
+        return kind(message)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self._received is not None:

@@ -16,13 +16,16 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
     """
     stream = stream or sys.stderr
     if settings.quiet:
-        return NoProgress()
+        return NoProgress(stream)
     kind = settings.progress
-    if kind == "auto":
-        kind = "bar" if stream.isatty() and not settings.is_logged else "plain"
+    if kind == "auto" and settings.is_logged:
+        kind = "plain"
+    if kind in ("auto", "bar"):
+        # Nobody wants to read a bar in a file, not even who asked for one.
+        kind = "bar" if stream.isatty() else "plain"
     match kind:
         case "none":
-            return NoProgress()
+            return NoProgress(stream)
         case "json":
             return JsonProgress(stream, clock=time.monotonic)
         case "bar":

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -78,7 +78,9 @@ class Run:
 class Running:
     """A process that is under way; what it wrote so far can be read."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: IO[bytes], errors: IO[bytes]):
+    def __init__(
+        self, process: subprocess.Popen[bytes], output: IO[bytes], errors: IO[bytes]
+    ) -> None:
         self.process = process
         self._output = output
         self._errors = errors
@@ -137,8 +139,6 @@ class Command:
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "LC_ALL": "C.UTF-8",
-            # No test may leave files where the product is, or look at what another one left.
-            "PYTHONDONTWRITEBYTECODE": "1",
             **self.env,
         }
         return {name: value for name, value in whole.items() if value}
@@ -150,6 +150,12 @@ class Command:
         """Run to the end."""
         with self.start(*words, **options) as running:
             return running.wait(limit)
+
+    def at_once(self, *lines: Sequence[str | Path]) -> list[Run]:
+        """Run several command lines beside each other, to their ends."""
+        with ExitStack() as stack:
+            started = [stack.enter_context(self.start(*line)) for line in lines]
+            return [running.wait() for running in started]
 
     @contextmanager
     def start(self, *words: str | Path, **options: Any) -> Iterator[Running]:

@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.content import Content, digest_of
+from tests import content
+from tests.content import Content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,6 +18,20 @@ OWN = ".oci-pull"
 RECEIPT = f"{OWN}/receipt.json"
 
 Snapshot = dict[str, tuple[int, int, int, int]]
+
+
+_known: dict[tuple[int, int, int, int], str] = {}
+
+
+def digest_of(found: Content) -> str:
+    """Of a file as it is now: the hard links of one are read once."""
+    if isinstance(found, bytes):
+        return content.digest_of(found)
+    status = found.stat()
+    key = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    if key not in _known:
+        _known[key] = content.digest_of(found)
+    return _known[key]
 
 
 def snapshot(root: Path, *, without: str = "") -> Snapshot:
@@ -38,7 +53,9 @@ def snapshot(root: Path, *, without: str = "") -> Snapshot:
 
 def names_of(directory: Path) -> set[str]:
     """The files of a tree, without what is ours."""
-    names = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if is_file(path)}
+    names = {
+        path.relative_to(directory).as_posix() for path in directory.rglob("*") if is_file(path)
+    }
     return {name for name in names if not name.startswith(f"{OWN}/")}
 
 
@@ -49,8 +66,8 @@ def is_file(path: Path) -> bool:
 def assert_tree(directory: Path, files: Mapping[str, Content]) -> None:
     """The directory holds these files byte for byte, a receipt, and nothing else."""
     assert names_of(directory) == set(files)
-    for name, content in files.items():
-        assert digest_of(directory / name) == digest_of(content), name
+    for name, expected in files.items():
+        assert digest_of(directory / name) == digest_of(expected), name
     own = {path.relative_to(directory).as_posix() for path in (directory / OWN).rglob("*")}
     assert own == {RECEIPT}
     assert_readable(directory)
@@ -75,6 +92,8 @@ def assert_sound(cache: Path, *, after_kill: bool = False) -> None:
     if not cache.exists():
         return
     for path in _files(cache / "blobs"):
+        if path.name.startswith("."):  # not a final name
+            continue
         assert f"{path.parent.name}:{path.name}" == digest_of(path), f"{path} has other content"
         assert stat.S_IMODE(path.stat().st_mode) == 0o444, path
     for layer in _entries(cache / "layers"):
@@ -84,8 +103,13 @@ def assert_sound(cache: Path, *, after_kill: bool = False) -> None:
     _assert_index(cache)
     if not after_kill:
         assert [*_entries(cache / "incomplete")] == []
-        hidden = [path for path in cache.rglob(".*") if path.name != OWN]
-        assert hidden == []
+
+
+def assert_tidy(cache: Path) -> None:
+    """A sound cache after a success: nothing temporary is left anywhere in it."""
+    assert_sound(cache)
+    assert not [path for path in cache.rglob(".*") if path.name != OWN]
+    assert [*_entries(cache / "partial")] == []
 
 
 def _assert_layer(layer: Path) -> None:
@@ -122,7 +146,11 @@ def blob(cache: Path, digest: str) -> Path:
 
 def blobs(cache: Path) -> set[str]:
     """The digests of all that is complete."""
-    return {f"{path.parent.name}:{path.name}" for path in _files(cache / "blobs")}
+    return {
+        f"{path.parent.name}:{path.name}"
+        for path in _files(cache / "blobs")
+        if not path.name.startswith(".")
+    }
 
 
 def partial_journals(cache: Path) -> list[Path]:

@@ -36,9 +36,7 @@ def model(size: int = 4096, *, seed: int = 0) -> dict[str, Content]:
 
 def sparse_weights(path: Path, size: int) -> Path:
     """The same as a file on disk that is a hole."""
-    header = encode(
-        {"w": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}
-    )
+    header = encode({"w": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}})
     header += b" " * (-len(header) % 8)
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
@@ -60,7 +58,9 @@ def put(
     return f"{registry.address}/{repository}" + (f":{tag}" if tag else f"@{artifact.digest}")
 
 
-def put_raw(registry: FakeRegistry, manifest: bytes, media_type: str = builders.OCI_MANIFEST) -> str:
+def put_raw(
+    registry: FakeRegistry, manifest: bytes, media_type: str = builders.OCI_MANIFEST
+) -> str:
     """The same for a manifest that may be anything."""
     registry.put(REPOSITORY, TAG, manifest, media_type, {})
     return f"{registry.address}/{REPOSITORY}:{TAG}"
@@ -71,9 +71,7 @@ def raw_layer(path: str, content: Content, kind: str = "weight.config") -> Layer
     return layer(f"{_PACK}{kind}.v1.raw", content, {_FILEPATH: path})
 
 
-def archive_layer(
-    members: Mapping[str, Content] | Iterable[Entry], *, form: Form = "tar"
-) -> Layer:
+def archive_layer(members: Mapping[str, Content] | Iterable[Entry], *, form: Form = "tar") -> Layer:
     return builders.typed(builders.tar_of(members, form=form), f"{_PACK}weight.config.v1.{form}")
 
 

@@ -1,7 +1,6 @@
 """Bad input, each with its exit code, and nothing wrong on disk after it.
 
-A row is what is at the reference and how the command must end. Every row is run twice at once, with
-the plain and with the JSON form of the result.
+A row is what is at the reference and how the command must end.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ import pytest
 from tests import builders
 from tests.archives import Entry, directory, symlink
 from tests.content import Artifact, Layer, encode
+from tests.e2e.ahead import ahead
+from tests.e2e.command import Command
 from tests.e2e.disk import assert_sound, blobs
 from tests.e2e.models import (
     MIB,
@@ -35,9 +36,8 @@ from tests.e2e.models import (
 from tests.fakes.registry import Auth, BlobFaults, FakeRegistry, ManifestFaults, ServerFaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.e2e.command import Command, Run
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
 _OTHER = f"sha256:{'0' * 64}"
 _KEY = "org.opencontainers.image.title"
@@ -51,44 +51,47 @@ class Bad:
     code: str
     #: All of it is in what a person reads.
     says: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[object], Future[Command]]]:
+    def work(bad: Bad) -> Command:
+        oci_pull = Command(tmp_path_factory.mktemp("home"))
+        with FakeRegistry() as registry:
+            _fail(bad, registry, oci_pull)
+        return oci_pull
+
+    with ahead(request, "bad", work) as found:
+        yield found
+
+
+@pytest.fixture
+def refused(bad: Bad, outcomes: Callable[[object], Future[Command]]) -> Future[Command]:
+    """The command after it failed on the bad input as it should."""
+    return outcomes(bad)
 
 
 def _fail(bad: Bad, registry: FakeRegistry, oci_pull: Command) -> None:
     reference = bad.arrange(registry)
-    # Whether it is retried is another question: no test here waits for that.
-    words = ("pull", *bad.words, "--retries", "0", "--", reference)
-    other = replace(oci_pull, home=oci_pull.home / "json")
-    other.home.mkdir()
-    with (
-        oci_pull.start(*words) as plain,
-        other.start("pull", "--format", "json", *words[1:]) as in_json,
-    ):
-        _check_plain(bad, plain.wait())
-        _check_json(bad, in_json.wait())
-    for command in (oci_pull, other):
-        assert_sound(command.cache)
-        assert list(command.temporary.iterdir()) == []
-        assert not list((command.cache / "models").rglob("*@*"))
-        assert not (command.cache / "refs").exists()
-
-
-def _check_plain(bad: Bad, run: Run) -> None:
-    run.must_fail(bad.exit)
-    assert run.stdout == ""
-    for text in bad.says:
-        assert text in run.stderr
-
-
-def _check_json(bad: Bad, run: Run) -> None:
-    run.must_fail(bad.exit)
+    # Whether it is tried again is another question: no test here waits for that.
+    run = oci_pull("--format", "json", "--retries", "0", "--", reference).must_fail(bad.exit)
     assert run.json["schema"] == 1
     error = run.json["error"]
     assert (error["exit"], error["code"]) == (bad.exit, bad.code)
     assert set(error) >= {"code", "exit", "message", "hint", "retryable"}
-    told = f"{error['message']} {error['hint']}"
     for text in bad.says:
-        assert text in told
+        assert text in f"{error['message']} {error['hint']}"
+        assert text in run.stderr
+    _assert_nothing_left(oci_pull)
+
+
+def _assert_nothing_left(oci_pull: Command) -> None:
+    assert_sound(oci_pull.cache)
+    assert list(oci_pull.temporary.iterdir()) == []
+    assert not list((oci_pull.cache / "models").rglob("*@*"))
+    assert not (oci_pull.cache / "refs").exists()
 
 
 def _table(rows: dict[str, Bad]) -> pytest.MarkDecorator:
@@ -126,11 +129,8 @@ def _typed(text: str, *says: str, code: str = "invalid_reference") -> Bad:
         "control-character": _typed("ai/smollm2\x1b[31m"),
     }
 )
-def test_a_malformed_reference_is_a_usage_error(
-    bad: Bad, registry: FakeRegistry, oci_pull: Command
-) -> None:
-    _fail(bad, registry, oci_pull)
-    assert not oci_pull.cache.exists()
+def test_a_malformed_reference_is_a_usage_error(bad: Bad, refused: Future[Command]) -> None:
+    assert not refused.result().cache.exists()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def _at(repository: str = REPOSITORY, selector: str = f":{TAG}") -> Callable[[Fa
 
 def _without_blob(registry: FakeRegistry) -> str:
     artifact = pack_around()
-    lost = next(digest for digest, content in artifact.blobs.items() if len(bytes(content)) > 1000)  # type: ignore[arg-type]
+    lost = next(digest for digest, content in artifact.blobs.items() if len(bytes(content)) > 1000)
     left = {digest: content for digest, content in artifact.blobs.items() if digest != lost}
     return put(registry, replace(artifact, blobs=left))
 
@@ -243,10 +243,8 @@ def _closed(registry: FakeRegistry) -> str:
         ),
     }
 )
-def test_what_a_registry_does_not_give_has_its_code(
-    bad: Bad, registry: FakeRegistry, oci_pull: Command
-) -> None:
-    _fail(bad, registry, oci_pull)
+def test_what_a_registry_does_not_give_has_its_code(bad: Bad, refused: Future[Command]) -> None:
+    refused.result()
 
 
 class _Website(BaseHTTPRequestHandler):
@@ -267,7 +265,7 @@ class _Website(BaseHTTPRequestHandler):
 
 def test_a_server_without_v2_is_not_a_registry(registry: FakeRegistry, oci_pull: Command) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Website) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # noqa: TID251
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             reference = f"127.0.0.1:{server.server_port}/{REPOSITORY}"
@@ -347,11 +345,8 @@ _TWO_SHAPES = document(manifests=[builders.descriptor(builders.OCI_MANIFEST, _OT
         "not-what-the-digest-names": Bad(_other_bytes, 8, "digest_mismatch", ("sha256:",)),
     }
 )
-def test_a_manifest_that_is_none_is_an_integrity_error(
-    bad: Bad, registry: FakeRegistry, oci_pull: Command
-) -> None:
-    _fail(bad, registry, oci_pull)
-    assert not blobs(oci_pull.cache)
+def test_a_manifest_that_is_none_is_an_integrity_error(bad: Bad, refused: Future[Command]) -> None:
+    assert not blobs(refused.result().cache)
 
 
 def _pulled_from(artifact: Artifact) -> Callable[[FakeRegistry], str]:
@@ -398,8 +393,8 @@ _SHA384 = f"sha384:{'a' * 96}"
         ),
     }
 )
-def test_what_is_no_model_is_refused(bad: Bad, registry: FakeRegistry, oci_pull: Command) -> None:
-    _fail(bad, registry, oci_pull)
+def test_what_is_no_model_is_refused(bad: Bad, refused: Future[Command]) -> None:
+    refused.result()
 
 
 # Blobs
@@ -411,7 +406,7 @@ def _wrong(change: Callable[[bytes], bytes]) -> Callable[[FakeRegistry], str]:
     def arrange(registry: FakeRegistry) -> str:
         artifact = pack_around()
         changed = {
-            digest: change(bytes(content)) if len(bytes(content)) > 1000 else content  # type: ignore[arg-type]
+            digest: change(bytes(content)) if len(bytes(content)) > 1000 else content
             for digest, content in artifact.blobs.items()
         }
         return put(registry, replace(artifact, blobs=changed))
@@ -447,11 +442,10 @@ def _flip(content: bytes) -> bytes:
     }
 )
 def test_a_blob_that_is_not_what_was_named_is_an_integrity_error(
-    bad: Bad, registry: FakeRegistry, oci_pull: Command
+    bad: Bad, refused: Future[Command]
 ) -> None:
-    _fail(bad, registry, oci_pull)
     weights = pack_around().document["layers"][-1]["digest"]
-    assert weights not in blobs(oci_pull.cache)
+    assert weights not in blobs(refused.result().cache)
 
 
 def test_the_error_of_a_wrong_blob_names_its_file_and_who_sent_it(
@@ -501,6 +495,26 @@ def _link(name: str, kind: bytes, target: str = "") -> Entry:
     return Entry(name, type=kind, link=target)
 
 
+_BLOCK = 512
+
+
+def _damaged(content: bytes, form: builders.Form = "tar") -> Callable[[FakeRegistry], str]:
+    """An archive of which the publisher has only these bytes: its digest is right."""
+    packed = builders.layer(f"application/vnd.cncf.model.weight.config.v1.{form}", content)
+    return _pulled_from(pack_around(packed))
+
+
+def _sparse_member(size: int) -> bytes:
+    """An archive of 2 KB with a member of `size` bytes that is all hole (GNU's old format)."""
+    header = bytearray(tarfile.TarInfo("sparse.json").tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[386:410] = b"%011o\0" % size + b"%011o\0" % 0  # one chunk of data: none, at the end
+    header[483:495] = b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(2 * _BLOCK)
+
+
 @_table(
     {
         "dot-dot": _unsafe(Entry("../evil", b"x"), says="../evil"),
@@ -528,16 +542,9 @@ def _link(name: str, kind: bytes, target: str = "") -> Entry:
         "unknown-type": _unsafe(_link("odd", b"Z"), code="unsafe_archive"),
     }
 )
-def test_an_unsafe_archive_is_refused(bad: Bad, registry: FakeRegistry, oci_pull: Command) -> None:
-    _fail(bad, registry, oci_pull)
-    assert not (oci_pull.cache / "layers").exists()
-    assert not list(oci_pull.home.rglob("evil"))
-
-
-def _damaged(content: bytes, form: builders.Form = "tar") -> Callable[[FakeRegistry], str]:
-    """An archive of which the publisher has only these bytes: its digest is right."""
-    packed = builders.layer(f"application/vnd.cncf.model.weight.config.v1.{form}", content)
-    return _pulled_from(pack_around(packed))
+def test_an_unsafe_archive_is_refused(bad: Bad, refused: Future[Command]) -> None:
+    assert not (refused.result().cache / "layers").exists()
+    assert not list(refused.result().home.rglob("evil"))
 
 
 def _bytes_of(layer: Layer) -> bytes:
@@ -546,23 +553,11 @@ def _bytes_of(layer: Layer) -> bytes:
 
 
 _FILES = {"a.json": b"{}" * 2000, "b.json": b"[]" * 2000}
-_BLOCK = 512
 _SECOND_HEADER = _BLOCK + 4096  # where the second member of that archive begins
 
 
 def _tar(form: builders.Form = "tar") -> bytes:
     return _bytes_of(archive_layer(_FILES, form=form))
-
-
-def _sparse_member(size: int) -> bytes:
-    """An archive of 2 KB with a member of `size` bytes that is all hole (GNU's old format)."""
-    header = bytearray(tarfile.TarInfo("sparse.json").tobuf(tarfile.GNU_FORMAT))
-    header[156:157] = tarfile.GNUTYPE_SPARSE
-    header[386:410] = b"%011o\0" % size + b"%011o\0" % 0  # one chunk of data: none, at the end
-    header[483:495] = b"%011o\0" % size
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    return bytes(header) + bytes(2 * _BLOCK)
 
 
 @_table(
@@ -587,11 +582,8 @@ def _sparse_member(size: int) -> bytes:
         "bomb-of-a-hole": Bad(_damaged(_sparse_member(100 * MIB)), 8, "damaged_archive"),
     }
 )
-def test_a_damaged_archive_is_an_integrity_error(
-    bad: Bad, registry: FakeRegistry, oci_pull: Command
-) -> None:
-    _fail(bad, registry, oci_pull)
-    assert not (oci_pull.cache / "layers").exists()
+def test_a_damaged_archive_is_an_integrity_error(bad: Bad, refused: Future[Command]) -> None:
+    assert not (refused.result().cache / "layers").exists()
 
 
 # Names
@@ -619,10 +611,8 @@ def _twice(first: str, second: str) -> Callable[[FakeRegistry], str]:
         "name-too-long": Bad(_twice("a.txt", "e" * 256), 10, "unsafe_path"),
     }
 )
-def test_names_that_cannot_be_are_refused(
-    bad: Bad, registry: FakeRegistry, oci_pull: Command
-) -> None:
-    _fail(bad, registry, oci_pull)
+def test_names_that_cannot_be_are_refused(bad: Bad, refused: Future[Command]) -> None:
+    refused.result()
 
 
 def test_the_same_content_twice_under_one_name_is_one_file(
@@ -670,3 +660,26 @@ def test_the_model_that_the_bad_ones_are_made_from_is_good(
     reference = _archived()(registry)
     assert (oci_pull(reference).path / "harmless.json").read_bytes() == b"{}"
     assert_sound(oci_pull.cache)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "code"),
+    [
+        pytest.param(lambda _: "docker://ai/x", 2, id="usage"),
+        pytest.param(_at(selector=":v2"), 3, id="not-found"),
+        pytest.param(_auth(Auth(challenge_on="none")), 4, id="access"),
+        pytest.param(_server(ServerFaults(html=True)), 5, id="transfer"),
+        pytest.param(_wrong(_flip), 8, id="integrity"),
+        pytest.param(_pulled_from(_NO_MODEL), 9, id="packaging"),
+        pytest.param(_twice("a.txt", "A.txt"), 10, id="refused"),
+    ],
+)
+def test_a_failure_is_told_on_stderr_and_prints_nothing(
+    arrange: Callable[[FakeRegistry], str],
+    code: int,
+    registry: FakeRegistry,
+    oci_pull: Command,
+) -> None:
+    run = oci_pull("--retries", "0", "--", arrange(registry)).must_fail(code)
+    assert run.stdout == ""
+    _assert_nothing_left(oci_pull)

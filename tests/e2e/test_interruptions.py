@@ -1,4 +1,4 @@
-"""Stopped in the middle, by whatever: no fetched byte is lost, and two do not do the work of one."""
+"""Stopped in the middle, by whatever: no fetched byte is lost; and two at once on one thing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,7 +65,7 @@ def _wait_until_stalled(
     running: Running, oci_pull: Command, registry: FakeRegistry, large: _Large
 ) -> None:
     """Everything small is complete, and some of the weights is safely on disk."""
-    small = large.blobs - len(bytes(large.files["model.safetensors"]))  # type: ignore[arg-type]
+    small = large.blobs - len(bytes(large.files["model.safetensors"]))
 
     def is_stalled() -> bool:
         return registry.bytes_served >= small + _STALL and journal_size(oci_pull.cache) > 0
@@ -78,9 +79,8 @@ def _wait_until_stalled(
         (signal.SIGKILL, -signal.SIGKILL),
         (signal.SIGINT, 130),
         (signal.SIGTERM, 143),
-        (signal.SIGHUP, 143),
     ],
-    ids=["kill", "ctrl-c", "terminate", "hang-up"],
+    ids=["kill", "ctrl-c", "terminate"],
 )
 def test_after_an_interruption_only_the_rest_is_fetched(
     number: signal.Signals, code: int, registry: FakeRegistry, oci_pull: Command, large: _Large
@@ -106,7 +106,7 @@ def test_after_an_interruption_only_the_rest_is_fetched(
     assert again.json["fetched"] == rest["fetch"]
     assert again.json["reused"] == large.blobs - rest["fetch"]
     assert "resum" in again.stderr or "already here" in again.stderr
-    assert_tree(oci_pull(large.reference).path, large.files)
+    assert_tree(Path(again.json["path"]), large.files)
     assert_sound(oci_pull.cache)
     assert not list((oci_pull.cache / "partial").iterdir())
 
@@ -229,7 +229,7 @@ def test_ctrl_c_stops_the_references_behind_it_too(
 def test_what_a_killed_run_was_unpacking_is_gone_after_the_next(
     registry: FakeRegistry, oci_pull: Command
 ) -> None:
-    many = {f"part-{number}.json": b"%d" % number for number in range(2000)}
+    many = {f"part-{number}.json": b"%d" % number for number in range(600)}
     reference = put(registry, pack_around(archive_layer(many)))
     incomplete = oci_pull.cache / "incomplete"
     with oci_pull.start(reference) as running:

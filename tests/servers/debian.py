@@ -38,7 +38,7 @@ class Tool:
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The caller's environment, what the tool needs, and `more`, the later ones winning."""
-        return {**os.environ, **self.env, **(more or {})}  # noqa: TID251  # of a foreign program
+        return {**os.environ, **self.env, **(more or {})}  # of a foreign program
 
     def run(
         self, *arguments: str | Path, env: Mapping[str, str] | None = None, **options: Any

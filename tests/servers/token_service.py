@@ -84,7 +84,7 @@ class TokenService:
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         self._scheme = "http" if tls is None else "https"
-        self._thread = threading.Thread(  # noqa: TID251  # the rule is for the product
+        self._thread = threading.Thread(  # the rule is for the product
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
         self._thread.start()

@@ -1,9 +1,9 @@
+import io
 import json
 from pathlib import Path
 
-import pytest
-
 from oci_pull.cli import output
+from oci_pull.cli.progress import report
 from oci_pull.errors import NoSpace, OciPullError, ServerFailed
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Reference
@@ -71,8 +71,7 @@ def test_a_full_disk_says_how_much_is_missing() -> None:
     assert (value["error"]["needed"], value["error"]["free"]) == (10, 3)
 
 
-def test_an_error_for_people_is_a_line_and_what_to_try(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    output.report(OciPullError("it broke", hint="wait"))
-    assert capsys.readouterr() == ("", "error: it broke\n  try: wait\n")
+def test_an_error_for_people_is_a_line_and_what_to_try() -> None:
+    stream = io.StringIO()
+    report(OciPullError("it broke", hint="wait"), stream)
+    assert stream.getvalue() == "error: it broke\n  try: wait\n"

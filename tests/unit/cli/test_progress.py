@@ -121,7 +121,8 @@ def test_bars_are_drawn_and_taken_away_again(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({}, io.StringIO(), PlainProgress),
         ({}, _Terminal(), BarProgress),
-        ({"progress": "bar"}, io.StringIO(), BarProgress),
+        ({"progress": "bar"}, io.StringIO(), PlainProgress),
+        ({"progress": "bar"}, _Terminal(), BarProgress),
         ({"progress": "plain"}, _Terminal(), PlainProgress),
         ({"progress": "json"}, _Terminal(), JsonProgress),
         ({"progress": "none"}, _Terminal(), NoProgress),
