@@ -36,7 +36,7 @@ _TICK = 0.1
 #: How often other hosts are told that a partial has a living owner, in seconds.
 _HEARTBEAT = 15.0
 #: How long workers get to notice that their connections were cut, in seconds; then they are left.
-_GRACE = 1.0
+_GRACE = 0.5
 
 
 class Engine:
@@ -155,6 +155,7 @@ class _Crew:
         self._idle = threading.Condition(self._lock)
         self._streams: set[BodyStream] = set()
         self._partials: set[PartialBlob] = set()
+        self._working = 0
 
     def is_set(self) -> bool:
         """Whether to stop: the user said so, or one of the threads failed."""
@@ -170,17 +171,22 @@ class _Crew:
             todo.put(number)
 
         def worker(line: Line) -> None:
-            while not self.is_set():
-                try:
+            try:
+                while not self.is_set():
                     number = todo.get_nowait()
-                except Empty:
-                    return
-                try:
-                    done.put((number, work(items[number], line)))
-                except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
-                    done.put((number, error))
-                    self._failed.set()
+                    outcome = _outcome(work, items[number], line)
+                    done.put((number, outcome))
+                    if isinstance(outcome, BaseException):
+                        # Behind it in the queue: what the others say then is only the echo.
+                        self._failed.set()
+            except Empty:
+                return
+            finally:
+                with self._idle:
+                    self._working -= 1
+                    self._idle.notify_all()
 
+        self._working = len(lines)
         for line in lines:
             threading.Thread(target=worker, args=(line,), daemon=True).start()  # noqa: TID251
         results: dict[int, T] = {}
@@ -224,7 +230,7 @@ class _Crew:
         for stream in streams:
             stream.abort()
         with self._idle:
-            self._idle.wait_for(lambda: not self._partials, _GRACE)
+            self._idle.wait_for(lambda: not self._working, _GRACE)
 
     @contextmanager
     def stream(self, stream: BodyStream) -> Iterator[BodyStream]:
@@ -247,6 +253,13 @@ class _Crew:
             yield partial
         finally:
             partial.release()
-            with self._idle:
+            with self._lock:
                 self._partials.discard(partial)
-                self._idle.notify_all()
+
+
+def _outcome(work: Callable[[Item, Line], T], item: Item, line: Line) -> T | BaseException:
+    """What came of the work, to be handed to the thread that waits for it."""
+    try:
+        return work(item, line)
+    except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+        return error

@@ -125,7 +125,6 @@ def _typed(text: str, *says: str, code: str = "invalid_reference") -> Bad:
         "dot-dot": _typed("ghcr.io/../model"),
         "port-out-of-range": _typed("ghcr.io:70000/a/b", "port"),
         "too-long": _typed("a/" + "b" * 300, "255"),
-        "no-host": _typed("/ai/smollm2"),
         "control-character": _typed("ai/smollm2\x1b[31m"),
     }
 )
@@ -133,29 +132,25 @@ def test_a_malformed_reference_is_a_usage_error(bad: Bad, refused: Future[Comman
     assert not refused.result().cache.exists()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("pull", "--jobs", "0", "ai/x"),
-        ("pull", "--no-such-option", "ai/x"),
-        ("pull", "--format", "xml", "ai/x"),
-        ("pull", "--platform", "linux", "ai/x"),
-        ("pull", "--select", "no-equals-sign", "ai/x"),
-        ("pull", "--stall-timeout", "soon", "ai/x"),
-        ("pull",),
-        ("cahce", "path", "ai/x"),
-        ("pull", "-o", "model", "ai/x", "ai/y"),
-    ],
-    ids=" ".join,
-)
-def test_a_command_line_that_makes_no_sense_is_a_usage_error(
-    words: tuple[str, ...], oci_pull: Command
-) -> None:
-    run = oci_pull(*words)
-    assert run.code == 2
-    assert run.stdout == ""
-    assert run.stderr
-    assert "Traceback" not in run.stderr
+_SENSELESS = [
+    ("pull", "--jobs", "0", "ai/x"),
+    ("pull", "--no-such-option", "ai/x"),
+    ("pull", "--format", "xml", "ai/x"),
+    ("pull", "--platform", "linux", "ai/x"),
+    ("pull", "--select", "no-equals-sign", "ai/x"),
+    ("pull", "--stall-timeout", "soon", "ai/x"),
+    ("pull",),
+    ("cahce", "path", "ai/x"),
+    ("pull", "-o", "model", "ai/x", "ai/y"),
+]
+
+
+def test_a_command_line_that_makes_no_sense_is_a_usage_error(oci_pull: Command) -> None:
+    for words, run in zip(_SENSELESS, oci_pull.at_once(*_SENSELESS), strict=True):
+        assert run.code == 2, words
+        assert run.stdout == "", words
+        assert run.stderr, words
+        assert "Traceback" not in run.stderr, words
     assert not oci_pull.cache.exists()
 
 
@@ -324,23 +319,18 @@ _TWO_SHAPES = document(manifests=[builders.descriptor(builders.OCI_MANIFEST, _OT
         "not-json": _manifest(b"{schemaVersion: 2}"),
         "cut-off": _manifest(encode(document())[:-10]),
         "empty": _manifest(b""),
-        "binary": _manifest(b"\x00\xff" * 100),
         "a-list": _manifest(b"[]"),
-        "a-number": _manifest(b"42"),
         "nested-without-end": _manifest(b"[" * 200_000),
         "both-shapes": _manifest(_TWO_SHAPES),
         "digest-with-dot-dot": _manifest(_layer(digest="sha256:../../../../etc/passwd")),
         "digest-of-64-with-a-slash": _manifest(_layer(digest="sha256:../" + "a" * 61)),
         "digest-in-upper-case": _manifest(_layer(digest=f"sha256:{'A' * 64}")),
-        "digest-is-no-text": _manifest(_layer(digest=7)),
         "no-digest": _manifest(_layer(digest="")),
         "negative-size": _manifest(_layer(size=-1)),
         "size-beyond-63-bits": _manifest(_layer(size=2**63)),
         "size-beyond-all-bits": _manifest(_layer(size=10**30)),
         "size-as-text": _manifest(_layer(size="12")),
-        "size-with-a-fraction": _manifest(_layer(size=12.5)),
         "size-not-a-number": _manifest(encode(_layer(size=0)).replace(b'"size":0', b'"size":NaN')),
-        "layers-are-no-list": _manifest(document(layers={"0": {}})),
         "a-layer-is-no-object": _manifest(document(layers=["sha256:abc"])),
         "not-what-the-digest-names": Bad(_other_bytes, 8, "digest_mismatch", ("sha256:",)),
     }
@@ -457,7 +447,7 @@ def test_the_error_of_a_wrong_blob_names_its_file_and_who_sent_it(
     assert registry.address in error
 
 
-@pytest.mark.parametrize("framing", ["asked", "close", "chunked"])
+@pytest.mark.parametrize("framing", ["asked", "chunked"])
 def test_a_body_that_always_ends_early_is_told_and_not_believed(
     framing: Any, registry: FakeRegistry, oci_pull: Command
 ) -> None:
@@ -528,16 +518,12 @@ def _sparse_member(size: int) -> bytes:
             symlink("link", "/etc/passwd"), code="unsafe_archive", says="'link'"
         ),
         "harmless-symbolic-link": _unsafe(symlink("link", "harmless.json"), code="unsafe_archive"),
-        "file-through-a-link": _unsafe(
-            symlink("d", "/tmp"), Entry("d/evil", b"x"), code="unsafe_archive"
-        ),
         "hard-link": _unsafe(
             _link("link", tarfile.LNKTYPE, "/etc/passwd"), code="unsafe_archive", says="'link'"
         ),
         "character-device": _unsafe(
             _link("device", tarfile.CHRTYPE), code="unsafe_archive", says="'device'"
         ),
-        "block-device": _unsafe(_link("device", tarfile.BLKTYPE), code="unsafe_archive"),
         "pipe": _unsafe(_link("pipe", tarfile.FIFOTYPE), code="unsafe_archive"),
         "unknown-type": _unsafe(_link("odd", b"Z"), code="unsafe_archive"),
     }
@@ -571,7 +557,6 @@ def _tar(form: builders.Form = "tar") -> bytes:
         ),
         "not-an-archive": Bad(_damaged(b"this is a text, " * 100), 8, "damaged_archive"),
         "not-gzip": Bad(_damaged(_tar(), "tar+gzip"), 8, "damaged_archive"),
-        "not-zstd": Bad(_damaged(_tar(), "tar+zstd"), 8, "damaged_archive"),
         "gzip-where-tar-is-named": Bad(_damaged(_tar("tar+gzip")), 8, "damaged_archive"),
         "bomb": Bad(
             _archived(Entry("bomb.json", bytes(100 * MIB)), form="tar+zstd"),

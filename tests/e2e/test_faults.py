@@ -49,9 +49,7 @@ _FAULTS = {
     "token-service-fails-once": Fault(auth=Auth(), token=TokenFaults(status=503, times=1)),
     "two-challenges": Fault(auth=Auth(beside="Negotiate")),
     "two-challenges-in-a-line": Fault(auth=Auth(beside="Negotiate", joined=True)),
-    "bearer-in-lower-case": Fault(auth=Auth(challenge_name="bearer")),
     "quoted-comma": Fault(auth=Auth(scope="repository:{name}:pull,push")),
-    "unquoted": Fault(auth=Auth(quoted=False)),
     "no-service": Fault(auth=Auth(service=None)),
     "no-scope": Fault(auth=Auth(scope=None)),
     "relative-realm": Fault(auth=Auth(realm="/token")),
@@ -60,7 +58,6 @@ _FAULTS = {
         auth=Auth(realm_after_expiry="{token}/token/refuses"), token=TokenFaults(uses=3)
     ),
     "manifest-with-charset": Fault(manifest=ManifestFaults(content_type_suffix="; charset=utf-8")),
-    "manifest-as-text": Fault(manifest=ManifestFaults(content_type="text/plain")),
     "manifest-without-type": Fault(manifest=ManifestFaults(content_type="")),
     "manifest-for-exact-accept": Fault(manifest=ManifestFaults(exact_accept=True)),
     "manifest-without-digest": Fault(manifest=ManifestFaults(digest_header="")),
@@ -68,7 +65,6 @@ _FAULTS = {
     "manifest-in-chunks": Fault(manifest=ManifestFaults(chunked=True)),
     "manifest-cut-once": Fault(manifest=ManifestFaults(cut_after=100, times=1)),
     "redirect": Fault(redirects=Redirects()),
-    "relative-redirect": Fault(redirects=Redirects(relative=True)),
     "chain-of-redirects": Fault(redirects=Redirects(hops=3)),
     "redirect-with-credentials": Fault(auth=Auth(), redirects=Redirects(status=302)),
     "signed-for-one-request": Fault(

@@ -26,7 +26,7 @@ every_packaging = pytest.mark.parametrize("name", PACKAGINGS)
 _SOME = ["docker-v0.1-shards", "docker-v0.2", "aikit-zstd", "index"]
 some_packagings = pytest.mark.parametrize("name", _SOME)
 small_packagings = pytest.mark.parametrize(
-    "name", [each for each in _SOME if each != "docker-v0.2"]
+    "name", [name for name in _SOME if name != "docker-v0.2"]
 )
 
 
