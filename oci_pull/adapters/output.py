@@ -4,7 +4,6 @@ What is ours is what the receipt says. Foreign files stay; a small file that som
 aside before it is replaced.
 """
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from oci_pull.adapters.owner import Owner, remove_dead
 from oci_pull.adapters.trees import RECEIPT, read_receipt
 from oci_pull.errors import TargetNotUsable
 from oci_pull.events import Warned
-from oci_pull.oci.digest import Digest
+from oci_pull.oci.digest import Digest, Hasher
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import Layout, TreeFile
 from oci_pull.packaging.path import RESERVED, RelPath
@@ -26,6 +25,7 @@ from oci_pull.ports import Cancel, Observer, StagedTree, Tree
 
 #: Files below this are copies that may be edited, the rest is linked (bytes).
 _SMALL = 1_000_000
+_CHUNK = 1024 * 1024
 _EDITABLE = 0o644
 _DIRECTORY = 0o755
 #: What an engine looks for first comes last, so that it fails at once on half a tree.
@@ -110,8 +110,11 @@ def _make_directories(path: Path) -> None:
 
 
 def _digest_of(path: Path) -> Digest:
+    hasher = Hasher()
     with path.open("rb") as file:
-        return Digest("sha256", hashlib.file_digest(file, "sha256").hexdigest())
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.digest()
 
 
 @dataclass(slots=True)

@@ -194,9 +194,7 @@ class Origin:
         self.port: int = self._server.server_port
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"{'https' if tls else 'http'}://{self.address}"
-        self._thread = threading.Thread(
-            target=self._server.run, name=f"fake-{name}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.run, name=f"fake-{name}", daemon=True)
         self._thread.start()
 
     @property
