@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from oci_pull import __version__, prepare
-from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.layers import DirectoryLayers
+from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.references import DirectoryReferences
+from oci_pull.adapters.cache.store import DirectoryStore
+from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.adapters.clock import SystemClock
-from oci_pull.adapters.contents import Contents
-from oci_pull.adapters.layers import DirectoryLayers
 from oci_pull.adapters.lazy import LazySource
 from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.output import OutputDirectory
-from oci_pull.adapters.references import DirectoryReferences
 from oci_pull.adapters.space import DiskSpace
-from oci_pull.adapters.store import DirectoryStore
-from oci_pull.adapters.trees import CacheTrees
 from oci_pull.errors import NotCached
 from oci_pull.events import Event, Warned
 from oci_pull.fetch import Engine
@@ -265,11 +265,11 @@ def _open_source(
         from oci_pull.adapters.oci_layout import LayoutSource
 
         return LayoutSource.at(locator)
-    from oci_pull.adapters.auth import RegistryAuth
-    from oci_pull.adapters.credentials import DockerCredentials
-    from oci_pull.adapters.endpoint import Endpoint
-    from oci_pull.adapters.http import Network, make_client
-    from oci_pull.adapters.registry import RegistrySource
+    from oci_pull.adapters.registry.auth import RegistryAuth
+    from oci_pull.adapters.registry.credentials import DockerCredentials
+    from oci_pull.adapters.registry.endpoint import Endpoint
+    from oci_pull.adapters.registry.http import Network, make_client
+    from oci_pull.adapters.registry.source import RegistrySource
 
     network = Network(
         connect_timeout=settings.connect_timeout,

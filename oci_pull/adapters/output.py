@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from oci_pull.adapters.contents import Contents
+from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.trees import RECEIPT, read_receipt
 from oci_pull.adapters.disk import copy, place, remove_tree, sync_directory, write_file, writing
-from oci_pull.adapters.owner import Owner, remove_dead
-from oci_pull.adapters.trees import RECEIPT, read_receipt
 from oci_pull.errors import TargetNotUsable
 from oci_pull.events import Warned
 from oci_pull.oci.digest import Digest, Hasher

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from oci_pull.adapters.auth import RegistryAuth
-from oci_pull.adapters.endpoint import Endpoint
-from oci_pull.adapters.http import Network, make_client
-from oci_pull.adapters.registry import RegistrySource
+from oci_pull.adapters.registry.auth import RegistryAuth
+from oci_pull.adapters.registry.endpoint import Endpoint
+from oci_pull.adapters.registry.http import Network, make_client
+from oci_pull.adapters.registry.source import RegistrySource
 from oci_pull.oci.credential import Anonymous, Credential
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest

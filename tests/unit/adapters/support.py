@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from oci_pull.adapters.cache import Cache
-from oci_pull.adapters.contents import Contents
-from oci_pull.adapters.layers import DirectoryLayers
-from oci_pull.adapters.store import DirectoryStore
+from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.layers import DirectoryLayers
+from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.reference import Reference
 from oci_pull.packaging.layout import FromBlob, Layout, TreeFile

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from oci_pull.adapters.cache.owner import Owner, this_host
 from oci_pull.adapters.output import OutputDirectory
-from oci_pull.adapters.owner import Owner, this_host
 from oci_pull.errors import Cancelled, NoSpace, NotWritable, OciPullError, TargetNotUsable
 from oci_pull.events import Warned
 from oci_pull.oci.descriptor import Descriptor

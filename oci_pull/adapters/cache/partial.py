@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.cache.owner import Owner
+from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import preallocate, remove_tree, sync_directory, writing
-from oci_pull.adapters.owner import Owner
 from oci_pull.errors import Busy
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Bytes

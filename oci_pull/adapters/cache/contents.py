@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_pull.adapters.layers import DirectoryLayers
-from oci_pull.adapters.store import DirectoryStore
+from oci_pull.adapters.cache.layers import DirectoryLayers
+from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.errors import Vanished
 from oci_pull.packaging.layout import FromBlob, TreeFile
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.owner import Owner, this_host
-from oci_pull.adapters.partial import OwnedPartial, claim, unfinished
+from oci_pull.adapters.cache.owner import Owner, this_host
+from oci_pull.adapters.cache.partial import OwnedPartial, claim, unfinished
 from oci_pull.errors import Busy, DiskError, NoSpace, NotWritable
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.ranges import Span
@@ -176,8 +176,8 @@ def test_an_owner_can_say_that_it_lives(shelf: Shelf) -> None:
 _RACER = """
 import sys
 from pathlib import Path
-from oci_pull.adapters.cache import Cache
-from oci_pull.adapters.partial import OwnedPartial, claim
+from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.partial import OwnedPartial, claim
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import respx
 
-from oci_pull.adapters.http import Network
+from oci_pull.adapters.registry.http import Network
 from oci_pull.errors import (
     BlobUnknown,
     ConnectionFailed,

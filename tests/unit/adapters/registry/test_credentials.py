@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oci_pull.adapters.credentials import DockerCredentials
+from oci_pull.adapters.registry.credentials import DockerCredentials
 from oci_pull.oci.credential import Anonymous, Basic, Credential, IdentityToken, RegistryToken
 
 HOST = "registry.example:5000"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oci_pull.adapters.http import (
+from oci_pull.adapters.registry.http import (
     Network,
     NotTls,
     make_client,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oci_pull.adapters.http import TOKEN
+from oci_pull.adapters.registry.http import TOKEN
 from oci_pull.oci.credential import Anonymous, Basic, Credential, IdentityToken, RegistryToken
 from oci_pull.oci.reference import DOCKER_HUB
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.owner import Owner, remove_dead, this_host
+from oci_pull.adapters.cache.owner import Owner, remove_dead, this_host
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from oci_pull.adapters.archive import MAX_ENTRIES, entries, member
+from oci_pull.adapters.cache.archive import MAX_ENTRIES, entries, member
 from oci_pull.errors import DamagedArchive, OciPullError, UnsafeArchive, UnsafePath
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import Compression

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_pull.adapters import archive
-from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.cache import archive
+from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import remove_tree, rename_tree, sync_directory, write_file, writing
-from oci_pull.adapters.owner import Owner, remove_dead
 from oci_pull.errors import OciPullError
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest, Hasher

@@ -4,8 +4,8 @@ import threading
 
 import httpx
 
-from oci_pull.adapters.auth import RegistryAuth
-from oci_pull.adapters.http import NotTls, origin_of, translating
+from oci_pull.adapters.registry.auth import RegistryAuth
+from oci_pull.adapters.registry.http import NotTls, origin_of, translating
 from oci_pull.errors import RedirectRefused, ServerFailed
 from oci_pull.oci.reference import DOCKER_HUB, Reference
 

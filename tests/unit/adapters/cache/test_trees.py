@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.owner import Owner, this_host
-from oci_pull.adapters.trees import CacheTrees
+from oci_pull.adapters.cache.owner import Owner, this_host
+from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.errors import Cancelled, DiskError, NoSpace, NotWritable, Vanished
 from oci_pull.oci.digest import Digest
 from oci_pull.packaging.layout import FromArchive, Layout, TreeFile

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.layers import DirectoryLayers
-from oci_pull.adapters.owner import Owner, this_host
+from oci_pull.adapters.cache.layers import DirectoryLayers
+from oci_pull.adapters.cache.owner import Owner, this_host
 from oci_pull.errors import (
     DamagedArchive,
     NoSpace,

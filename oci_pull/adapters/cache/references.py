@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.store import DirectoryStore
+from oci_pull.adapters.cache.trees import RECEIPT, read_receipt
 from oci_pull.adapters.disk import write_file
-from oci_pull.adapters.store import DirectoryStore
-from oci_pull.adapters.trees import RECEIPT, read_receipt
 from oci_pull.errors import OciPullError
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import OCI_INDEX, Manifest, parse_document

@@ -4,8 +4,8 @@ import errno
 import os
 from dataclasses import dataclass
 
-from oci_pull.adapters import partial
-from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.cache import partial
+from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import write_file, writing
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest

@@ -6,8 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_pull.adapters.cache import Cache
-from oci_pull.adapters.contents import Contents
+from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import (
     place,
     remove_tree,
@@ -16,7 +17,6 @@ from oci_pull.adapters.disk import (
     write_file,
     writing,
 )
-from oci_pull.adapters.owner import Owner, remove_dead
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import Layout

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from oci_pull.adapters.references import DirectoryReferences
-from oci_pull.adapters.trees import CacheTrees
+from oci_pull.adapters.cache.references import DirectoryReferences
+from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.errors import NotWritable
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest

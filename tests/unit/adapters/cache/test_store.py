@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.partial import OwnedPartial
-from oci_pull.adapters.store import DirectoryStore
+from oci_pull.adapters.cache.partial import OwnedPartial
+from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.errors import DigestMismatch, NotWritable, SizeMismatch
 from oci_pull.oci.manifest import MAX_BYTES, parse_document
 from oci_pull.oci.ranges import Span

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from oci_pull.adapters.auth import RegistryAuth
-from oci_pull.adapters.body import HttpBody, open_body
-from oci_pull.adapters.endpoint import Endpoint
-from oci_pull.adapters.http import origin_of, status_error, translating
+from oci_pull.adapters.registry.auth import RegistryAuth
+from oci_pull.adapters.registry.body import HttpBody, open_body
+from oci_pull.adapters.registry.endpoint import Endpoint
+from oci_pull.adapters.registry.http import origin_of, status_error, translating
 from oci_pull.errors import (
     BlobUnknown,
     InvalidManifest,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from oci_pull.adapters.http import TOKEN, origin_of, status_error, translating
+from oci_pull.adapters.registry.http import TOKEN, origin_of, status_error, translating
 from oci_pull.errors import (
     AccessDenied,
     CredentialsRejected,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import respx
 
-from oci_pull.adapters.http import Network, NotTls
+from oci_pull.adapters.registry.http import Network, NotTls
 from oci_pull.errors import (
     BlobUnknown,
     ConnectionFailed,

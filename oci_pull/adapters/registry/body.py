@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from oci_pull.adapters.http import origin_of, translating
+from oci_pull.adapters.registry.http import origin_of, translating
 from oci_pull.errors import BadReply, ConnectionFailed, SizeMismatch, TransferError
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.ranges import ContentRange, Span

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.cache import Cache
+from oci_pull.adapters.cache.paths import Cache
 from oci_pull.errors import CacheTooNew, NotWritable
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import LayoutReference, Reference
