@@ -25,7 +25,7 @@ from oci_pull.adapters.lazy import LazySource
 from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.adapters.space import DiskSpace
-from oci_pull.errors import NotCached
+from oci_pull.errors import NotCached, NotWritable
 from oci_pull.events import Event, Warned
 from oci_pull.fetch import Engine
 from oci_pull.fetch.retry import RetryPolicy
@@ -162,7 +162,7 @@ def find(reference: str | Locator, *, settings: Settings) -> Tree:
     Raises:
         NotCached: there is none.
     """
-    with _workshop(reference, settings, None, None, is_offline=True, is_dry=True) as shop:
+    with _workshop(reference, settings, None, None, is_offline=True) as shop:
         request = shop.request
         found = prepare.resolve(request, shop.shelves)
         manifest = found.manifest.descriptor.digest
@@ -190,7 +190,7 @@ def _workshop(
     is_dry: bool = False,
     is_offline: bool = False,
 ) -> Iterator[_Workshop]:
-    """The real world for one reference; a dry one keeps what it has to fetch in memory's stead."""
+    """The real world for one reference; a dry one keeps what it has to fetch out of the cache."""
     locator = locate(reference, settings)
     observer, cancel = observer or _Silent(), cancel or _Never()
     offline = is_offline or settings.offline
@@ -201,7 +201,7 @@ def _workshop(
         if not offline:
             source = LazySource(lambda: _open_source(locator, settings, observer, stack))
         if is_dry:
-            scratch = Cache(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            scratch = Cache(_scratch(stack))
             kept, unpacked = DirectoryStore(scratch, store), DirectoryLayers(scratch, layers)
         else:
             kept, unpacked = store, layers
@@ -229,6 +229,16 @@ def _workshop(
             DiskSpace(cache.root, settings.output),
             observer,
         )
+
+
+def _scratch(stack: ExitStack) -> Path:
+    """A directory that is gone in the end; raises `NotWritable`."""
+    try:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    except OSError as error:
+        raise NotWritable(
+            "there is no place for temporary files", hint="TMPDIR=DIR  with one that can be written"
+        ) from error
 
 
 def locate(reference: str | Locator, settings: Settings) -> Locator:

@@ -5,7 +5,7 @@
     +-- NotFoundError                  3  RepositoryUnknown ManifestUnknown BlobUnknown
     +-- AccessError                    4  CredentialsRequired CredentialsRejected AccessDenied
     +-- TransferError                  5  NameNotResolved ConnectionFailed ServerFailed TlsFailed
-    |   |                                 NotARegistry RequestRefused BadReply
+    |   |                                 NotARegistry RequestRefused BadReply NotTls
     |   +-- RateLimited                6
     +-- DiskError                      7  NoSpace NotWritable Vanished CacheTooNew
     +-- IntegrityError                 8  InvalidManifest DigestMismatch SizeMismatch
@@ -13,7 +13,7 @@
     +-- PackagingError                 9  NotAModel Unsupported UnsupportedDigest SeveralVariants
     |                                     SeveralRoots PlatformUnknown
     +-- RefusedError                  10  UnsafePath UnsafeArchive PathConflict PickleOnly
-    |                                     RedirectRefused DigestRequired
+    |                                     RedirectRefused
     +-- Busy                          11
     +-- NotCached                     12
     +-- Cancelled                    130
@@ -155,6 +155,10 @@ class TlsFailed(TransferError):
     retryable = False
 
 
+class NotTls(TlsFailed):
+    """What answers does not speak TLS at all."""
+
+
 class NotARegistry(TransferError):
     """Something answers there, and it does not speak the distribution protocol."""
 
@@ -293,10 +297,6 @@ class PickleOnly(RefusedError):
 
 class RedirectRefused(RefusedError):
     """The registry points where no credential or request should go."""
-
-
-class DigestRequired(RefusedError):
-    """A tag alone, where policy wants a digest."""
 
 
 class Busy(OciPullError):

@@ -175,10 +175,11 @@ def named_document(request: Request, shelves: Shelves) -> Document:
         if recorded is None:
             raise NotCached(f"offline, and {reference} was never pulled into this cache")
         return _document(recorded, shelves)
-    if recorded and shelves.documents.recall(recorded):
+    raw = shelves.documents.recall(recorded) if recorded else None
+    if raw is not None:
         current = shelves.fetcher.persist("manifest", lambda: shelves.source.digest_of(tag))
         if current == recorded:
-            return _document(recorded, shelves)
+            return parse_document(raw, digest=recorded)
     document = shelves.fetcher.persist("manifest", lambda: shelves.source.document(tag))
     shelves.documents.keep(document)
     return document

@@ -23,19 +23,15 @@ class Totals:
     def __init__(self) -> None:
         self.planned: events.Planned | None = None
         self._active: dict[str, events.Started] = {}
-        self.finished = 0
 
     def on(self, event: events.Event) -> None:
         """Take notice of an event."""
         match event:
             case events.Planned():
                 self.planned = event
-                self.finished = 0
                 self._active.clear()
             case events.Started(digest=digest):
                 self._active[str(digest)] = event
-            case events.Fetched():
-                self.finished += 1
 
     @property
     def active(self) -> list[events.Started]:

@@ -33,11 +33,6 @@ class Challenge:
         """What a token has to allow; Artifactory leaves it out, as does a `/v2/` ping."""
         return self.parameters.get("scope", "")
 
-    @property
-    def error(self) -> str:
-        """Why a token that was sent was refused."""
-        return self.parameters.get("error", "")
-
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
     """Every challenge of every WWW-Authenticate line, in order.

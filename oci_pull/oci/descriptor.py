@@ -10,7 +10,6 @@ from typing import Any, Self
 from oci_pull.errors import DigestMismatch, InvalidManifest
 from oci_pull.oci.digest import Digest, Hasher
 
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 #: Larger than any file system; a size beyond it is nonsense that would overflow arithmetic later.
 _MAX_SIZE = 1 << 60
 

@@ -81,10 +81,6 @@ class Reference:
         """Registry and repository."""
         return f"{self.registry}/{self.repository}"
 
-    def at(self, digest: Digest) -> "Reference":
-        """The same repository, pinned."""
-        return Reference(self.registry, self.repository, self.tag, digest)
-
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""

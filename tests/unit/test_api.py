@@ -18,6 +18,7 @@ from oci_pull.errors import (
     InvalidSetting,
     NotAModel,
     NotCached,
+    NotWritable,
     PathConflict,
     PickleOnly,
     PlatformUnknown,
@@ -497,3 +498,16 @@ def test_a_digest_that_nobody_can_check_is_refused_before_anything_is_fetched(
     with pytest.raises(UnsupportedDigest):
         api.pull(reference, settings=settings)
     assert not list(settings.cache.glob("partial/*"))
+
+
+def test_a_path_is_found_where_nothing_can_be_written_and_a_dry_run_says_what_it_lacks(
+    put: Put, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = put(docker_v02(_MODEL))
+    path = api.pull(reference, settings=settings).path
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    assert api.find(reference, settings=settings).path == path
+    assert api.pull(reference, settings=settings, offline=True).unchanged
+    with pytest.raises(NotWritable) as caught:
+        api.plan(reference, settings=settings)
+    assert "TMPDIR" in (caught.value.hint or "")

@@ -5,8 +5,8 @@ import threading
 import httpx
 
 from oci_pull.adapters.registry.auth import RegistryAuth
-from oci_pull.adapters.registry.http import NotTls, origin_of, translating
-from oci_pull.errors import RedirectRefused, ServerFailed
+from oci_pull.adapters.registry.http import origin_of, translating
+from oci_pull.errors import NotTls, RedirectRefused, ServerFailed
 from oci_pull.oci.reference import DOCKER_HUB, Reference
 
 _MAX_REDIRECTS = 8

@@ -17,6 +17,7 @@ from oci_pull.errors import (
     ConnectionFailed,
     InvalidSetting,
     NameNotResolved,
+    NotTls,
     RateLimited,
     RequestRefused,
     ServerFailed,
@@ -82,10 +83,6 @@ def origin_of(url: httpx.URL) -> str:
     """`host:port` of a URL, the port always said."""
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
     return f"{url.host}:{port}"
-
-
-class NotTls(TlsFailed):
-    """What answers does not speak TLS."""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oci_pull.errors import DigestMismatch, InvalidManifest, OciPullError, UnsupportedDigest
-from oci_pull.oci.descriptor import EMPTY_TYPE, Descriptor, Platform, media_type
+from oci_pull.oci.descriptor import Descriptor, Platform, media_type
 from oci_pull.oci.digest import Digest
 
 CONTENT = b"content"
@@ -161,7 +161,7 @@ def test_inline_data_under_a_digest_that_cannot_be_computed_is_unsupported() -> 
 
 @pytest.mark.parametrize(("digest", "content"), [(EMPTY_OBJECT, b"{}"), (EMPTY_BLOB, b"")])
 def test_the_empty_blobs_need_no_registry(digest: str, content: bytes) -> None:
-    found = parse(mediaType=EMPTY_TYPE, digest=digest, size=len(content))
+    found = parse(mediaType="application/vnd.oci.empty.v1+json", digest=digest, size=len(content))
     assert found.data == content
 
 

@@ -350,10 +350,6 @@ def test_a_tag_moves_only_where_no_digest_decides(text: str, tag: str | None) ->
     assert Reference.parse(text).moving_tag == tag
 
 
-def test_a_pinned_reference_keeps_its_tag_as_a_label() -> None:
-    assert str(Reference.parse("ghcr.io/a:1").at(Digest.parse(D))) == f"ghcr.io/a:1@{D}"
-
-
 @pytest.mark.parametrize(
     ("text", "default", "expected"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,8 @@ def test_a_tag_is_remembered(references: DirectoryReferences) -> None:
 
 def test_a_digest_needs_no_memory(shelf: Shelf, references: DirectoryReferences) -> None:
     digest = Digest.of(b"1")
-    references.remember(REFERENCE.at(digest), digest)
-    assert references.recall(REFERENCE.at(digest)) is None
+    references.remember(replace(REFERENCE, digest=digest), digest)
+    assert references.recall(replace(REFERENCE, digest=digest)) is None
     assert not (shelf.root / "refs").exists()
 
 
@@ -154,7 +155,7 @@ def test_a_manifest_without_a_tag_is_named_by_its_digest(
 ) -> None:
     manifest = store(shelf, docker_v02(FILES))
     lay_out(shelf, manifest, f"{NAME}@{manifest.digest}")
-    references.remember(REFERENCE.at(manifest.digest), manifest.digest)
+    references.remember(replace(REFERENCE, digest=manifest.digest), manifest.digest)
     assert names_of(shelf) == {f"{NAME}@{manifest.digest}": str(manifest.digest)}
 
 

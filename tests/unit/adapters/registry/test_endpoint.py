@@ -13,10 +13,11 @@ import httpx
 import pytest
 import respx
 
-from oci_pull.adapters.registry.http import Network, NotTls
+from oci_pull.adapters.registry.http import Network
 from oci_pull.errors import (
     BlobUnknown,
     ConnectionFailed,
+    NotTls,
     OciPullError,
     RedirectRefused,
     RequestRefused,

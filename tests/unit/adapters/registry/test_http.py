@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from oci_pull.adapters.registry.http import (
     Network,
-    NotTls,
     make_client,
     origin_of,
     retry_after,
@@ -30,6 +29,7 @@ from oci_pull.errors import (
     ConnectionFailed,
     InvalidSetting,
     NameNotResolved,
+    NotTls,
     OciPullError,
     RateLimited,
     RequestRefused,
