@@ -33,7 +33,7 @@ from oci_pull.ports import (
 #: Read, written and hashed while it is in the processor's cache (bytes).
 _BUFFER = 128 * 1024
 #: How much may be fetched again after a kill (bytes): what was written since the last record.
-_RECORD_EVERY = 8 * 1024 * 1024
+_RECORD_EVERY = 1024 * 1024
 #: How often a blob that somebody else fetches is looked at, in seconds.
 _POLL = 0.5
 
