@@ -16,6 +16,9 @@ def main() -> None:
 
         (sys.stdout if words else sys.stderr).write(overview())
         sys.exit(0 if words else 2)
+    # httpx imports a command line of its own, and with it rich and pygments, where it can: a fifth
+    # of the time that it takes to start. It knows how to do without.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     from oci_pull.cli.app import run
 
     run(words)

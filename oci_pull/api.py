@@ -20,15 +20,15 @@ from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
-from oci_pull.adapters.clock import SystemClock
+from oci_pull.adapters.clock import Deadline, SystemClock
 from oci_pull.adapters.lazy import LazySource
 from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.adapters.space import DiskSpace
-from oci_pull.errors import NotCached, NotWritable
+from oci_pull.errors import Cancelled, NotCached, NotWritable, TimedOut
 from oci_pull.events import Event, Warned
 from oci_pull.fetch import Engine
-from oci_pull.fetch.retry import RetryPolicy
+from oci_pull.fetch.retry import Patience
 from oci_pull.oci.descriptor import Platform
 from oci_pull.oci.manifest import Document
 from oci_pull.oci.reference import LayoutReference, Locator, parse_locator
@@ -37,7 +37,7 @@ from oci_pull.ports import Cancel, Destination, Observer, Source, Tree
 from oci_pull.prepare import Inspection, Preview, Request, Shelves
 from oci_pull.pull import PullResult, Tools
 from oci_pull.pull import pull as run
-from oci_pull.settings import Settings
+from oci_pull.settings import Settings, duration
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -56,11 +56,15 @@ class Options(TypedDict, total=False):
     select: tuple[str, ...]
     root: str
     jobs: int | None
+    limit_rate: int | str | None
     retries: int
     stall_timeout: float
     connect_timeout: float
     max_wait: float
     lock_timeout: float
+    timeout: float | str | None
+    max_bytes: int | str | None
+    no_space_check: bool
     offline: bool
     plain_http: bool
     default_registry: str
@@ -192,11 +196,12 @@ def _workshop(
 ) -> Iterator[_Workshop]:
     """The real world for one reference; a dry one keeps what it has to fetch out of the cache."""
     locator = locate(reference, settings)
-    observer, cancel = observer or _Silent(), cancel or _Never()
+    observer = observer or _Silent()
     offline = is_offline or settings.offline
     cache = Cache(settings.cache)
-    store, layers = DirectoryStore(cache), DirectoryLayers(cache)
+    store, layers = DirectoryStore(cache, reference=str(locator)), DirectoryLayers(cache)
     with ExitStack() as stack:
+        cancel = stack.enter_context(_in_time(settings.timeout, cancel or _Never()))
         source: Source = OfflineSource(locator)
         if not offline:
             source = LazySource(lambda: _open_source(locator, settings, observer, stack))
@@ -208,10 +213,16 @@ def _workshop(
         contents = Contents(store, layers)
         engine = Engine(
             jobs=settings.jobs,
+            cores=os.cpu_count() or 1,
             clock=SystemClock(),
             random=random.random,
-            policy=RetryPolicy(retries=settings.retries, max_wait=settings.max_wait),
-            lock_timeout=settings.lock_timeout,
+            patience=Patience(
+                retries=settings.retries,
+                max_wait=settings.max_wait,
+                stall_timeout=settings.stall_timeout,
+                lock_timeout=settings.lock_timeout,
+            ),
+            limit_rate=settings.limit_rate,
         )
         yield _Workshop(
             _request(locator, settings, is_offline=offline),
@@ -226,9 +237,32 @@ def _workshop(
             OutputDirectory(settings.output.absolute(), contents, observer, cancel)
             if settings.output
             else CacheTrees(cache, contents, cancel),
-            DiskSpace(cache.root, settings.output),
+            DiskSpace(
+                cache.root,
+                settings.output,
+                is_checked=not settings.no_space_check,
+                quota=settings.max_bytes,
+            ),
             observer,
         )
+
+
+@contextmanager
+def _in_time(timeout: float | None, cancel: Cancel) -> Iterator[Cancel]:
+    """A cancel that is set after `timeout` seconds as well; `TimedOut` says that this was it."""
+    if timeout is None:
+        yield cancel
+        return
+    clock = SystemClock()
+    try:
+        yield Deadline(cancel, clock, clock.now() + timeout)
+    except Cancelled as error:
+        if cancel.is_set():
+            raise
+        raise TimedOut(
+            f"not done after {duration(timeout)}; what was fetched is kept",
+            hint="the same command continues, --timeout TIME gives it longer",
+        ) from error
 
 
 def _scratch(stack: ExitStack) -> Path:

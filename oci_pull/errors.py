@@ -5,7 +5,7 @@
     +-- NotFoundError                  3  RepositoryUnknown ManifestUnknown BlobUnknown
     +-- AccessError                    4  CredentialsRequired CredentialsRejected AccessDenied
     +-- TransferError                  5  NameNotResolved ConnectionFailed ServerFailed TlsFailed
-    |   |                                 NotARegistry RequestRefused BadReply NotTls
+    |   |                                 NotARegistry RequestRefused BadReply NotTls TimedOut
     |   +-- RateLimited                6
     +-- DiskError                      7  NoSpace NotWritable Vanished CacheTooNew
     +-- IntegrityError                 8  InvalidManifest DigestMismatch SizeMismatch
@@ -173,6 +173,10 @@ class RequestRefused(TransferError):
 
 class BadReply(TransferError):
     """A reply that contradicts the request: another range, another length, another encoding."""
+
+
+class TimedOut(TransferError):
+    """The time that was given for the whole is over; what was fetched is kept."""
 
 
 class RateLimited(TransferError):

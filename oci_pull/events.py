@@ -6,7 +6,7 @@ from oci_pull.oci.digest import Digest
 
 
 class Counter:
-    """Bytes so far. One worker writes it, anybody may read it; it never runs backwards."""
+    """Bytes so far. The engine writes it, anybody may read it; it never runs backwards."""
 
     __slots__ = ("value",)
 
@@ -43,13 +43,17 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A blob is being fetched; `counter` starts at the bytes that were here already."""
+    """A blob is being fetched; `counter` starts at the bytes that were here already.
+
+    `hashed` follows it, from 0: what of the blob went through its digest so far.
+    """
 
     name: str
     digest: Digest
     size: int
     resumed: int
     counter: Counter
+    hashed: Counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,15 @@ class Retrying:
     attempt: int
     attempts: int
     wait: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A connection that brings nothing, or far less than the others, is replaced."""
+
+    name: str
+    origin: str
     reason: str
 
 
@@ -80,8 +93,35 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A blob is complete, verified, and under its final name."""
+class Reused:
+    """A blob is here already, and is not fetched."""
+
+    name: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Unfinished blobs of what the tag was before: kept, and not needed any more."""
+
+    blobs: int
+    #: What is on disk of them, in bytes.
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """All bytes of a blob are here, and its digest holds."""
+
+    name: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A blob is under its final name, durably."""
 
     name: str
     digest: Digest
@@ -120,9 +160,13 @@ Event = (
     | Planned
     | Started
     | Retrying
+    | Stalled
     | Waiting
     | Restarted
-    | Fetched
+    | Reused
+    | Superseded
+    | Verified
+    | Committed
     | Unpacking
     | LayingOut
     | Tick

@@ -1,6 +1,6 @@
 """What the core asks of the outside world. Each protocol is as small as its one use."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -75,8 +75,18 @@ class Source(Protocol):
     def document(self, selector: str | Digest) -> Document:
         """The manifest or index of a tag or a digest; raises `NotFoundError`, `TransferError`."""
 
-    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> BodyStream:
-        """The bytes of a span of a blob; raises `TransferError`, `BlobUnknown`, `AccessError`."""
+    def open(
+        self,
+        blob: Descriptor,
+        span: Span,
+        *,
+        cancel: Cancel,
+        avoid: frozenset[str] = frozenset(),
+    ) -> BodyStream:
+        """The bytes of a span of a blob; raises `TransferError`, `BlobUnknown`, `AccessError`.
+
+        Origins in `avoid` sent wrong bytes of it before, and are asked only where nobody else is.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class PartialBlob(Protocol):
 
     @property
     def present(self) -> tuple[Span, ...]:
-        """The ranges that are on disk, merged and in order."""
+        """The ranges that were on disk at the claim, merged and in order; none after `discard`."""
 
     def write_at(self, offset: int, data: Bytes) -> None:
         """Write bytes; they count when they are recorded. Raises `DiskError`."""
@@ -101,6 +111,9 @@ class PartialBlob(Protocol):
 
     def pread(self, view: memoryview, offset: int) -> int:
         """Read back what was written."""
+
+    def sync(self) -> None:
+        """What was written is on the disk, and will be there after a crash."""
 
     def keep_alive(self) -> None:
         """Tell other hosts that the owner lives."""
@@ -155,6 +168,9 @@ class BlobStore(Protocol):
 
     def unfinished(self, blob: Descriptor) -> Unfinished:
         """How much of a blob an earlier run has left."""
+
+    def abandoned(self, needed: Collection[Digest]) -> Sequence[Unfinished]:
+        """What an earlier pull of the same reference has left of blobs other than these."""
 
     def drop(self, blob: Descriptor) -> None:
         """Remove a blob that is no longer needed."""
@@ -234,6 +250,9 @@ class Destination(Protocol):
     def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:
         """The complete tree of a manifest, stamped as used."""
 
+    def added(self, layout: Layout, unpacked: int) -> int:
+        """The bytes that staging writes; `unpacked` are still in archives, and of no layout yet."""
+
     def stage(
         self, reference: Locator, manifest: Digest, selection: str, layout: Layout
     ) -> StagedTree:
@@ -243,10 +262,10 @@ class Destination(Protocol):
 class Space(Protocol):
     """Room on the disks that a pull writes to."""
 
-    def check(self, incoming: int, tree: int) -> int:
+    def check(self, incoming: int, added: int) -> int:
         """The free bytes beside the cache.
 
-        Raises `NoSpace` if `incoming` bytes do not fit there, or the `tree` where it goes.
+        Raises `NoSpace` if `incoming` bytes do not fit there, or what the tree adds where it goes.
         """
 
 

@@ -82,7 +82,10 @@ class Resolution:
 class Supply:
     """The blobs that a tree is made of, and how much of them is here. Sizes in bytes."""
 
+    #: What there is to do about those that are not here, or not unpacked.
     jobs: tuple[Job, ...]
+    #: The others.
+    here: tuple[Job, ...]
     size: int
     #: In whole blobs that are here.
     reused: int
@@ -273,6 +276,7 @@ def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) 
     missing_size = sum(blob.size for blob in missing)
     return Supply(
         jobs=tuple(job for digest, job in needed.items() if job.unpack or digest not in here),
+        here=tuple(job for digest, job in needed.items() if digest in here and not job.unpack),
         size=size,
         reused=size - missing_size,
         resumed=sum(each.present for each in left),

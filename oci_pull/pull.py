@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.errors import DiskError, Vanished
-from oci_pull.events import LayingOut, Planned, Resolved, Warned
+from oci_pull.events import LayingOut, Planned, Resolved, Reused, Superseded, Warned
 from oci_pull.oci.digest import Digest
+from oci_pull.oci.manifest import Manifest
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import FromBlob, Layout
 from oci_pull.packaging.plan import Plan
@@ -96,17 +97,17 @@ def _make(request: Request, found: Resolution, plan: Plan, tools: Tools) -> tupl
     shelves, selection = tools.shelves, request.selection
     wanted = arrange_known(plan, selection, shelves)
     supply = provide(plan, wanted, selection, shelves)
-    free = tools.space.check(supply.to_write + supply.unpacked, _tree_size(wanted, supply))
+    added = tools.destination.added(wanted, supply.unpacked)
+    free = tools.space.check(supply.to_write + supply.unpacked, added)
     early = shelves.fetcher.fetched
     tools.observer.on(_planned(wanted, plan, supply, early=early, free=free))
+    for job in supply.here:
+        tools.observer.on(Reused(job.name, job.blob.digest, job.blob.size))
+    _tell_superseded(found.manifest, tools)
     shelves.fetcher.fetch(supply.jobs)
     layout = arrange_all(plan, selection, shelves)
     tools.observer.on(LayingOut(len(layout.files)))
     return _lay_out(request, found, plan, layout, tools), supply.size
-
-
-def _tree_size(wanted: Layout, supply: Supply) -> int:
-    return sum(file.size for file in wanted.files) + supply.unpacked
 
 
 def _planned(wanted: Layout, plan: Plan, supply: Supply, *, early: int, free: int) -> Planned:
@@ -121,6 +122,17 @@ def _planned(wanted: Layout, plan: Plan, supply: Supply, *, early: int, free: in
         to_fetch=supply.to_fetch,
         free=free,
     )
+
+
+def _tell_superseded(manifest: Manifest, tools: Tools) -> None:
+    """What was fetched of an earlier manifest of this reference stays, and its user is told.
+
+    Blobs that only this selection leaves out are none of it.
+    """
+    blobs = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
+    left = tools.shelves.store.abandoned({blob.digest for blob in blobs})
+    if left:
+        tools.observer.on(Superseded(len(left), sum(each.present for each in left)))
 
 
 def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, tools: Tools) -> Tree:

@@ -17,8 +17,10 @@ from oci_pull.oci.reference import DOCKER_HUB
 T = TypeVar("T")
 
 PREFIX = "OCI_PULL_"
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BINARY_UNITS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_UNITS = {
+    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
+    "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40,
+}  # fmt: skip
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
@@ -58,6 +60,32 @@ def seconds(text: str) -> float:
     if not match:
         raise ValueError("a duration looks like 30s, 10m or 7d")
     return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def duration(time: float) -> str:
+    """Seconds as one would type them: `90s`, `10m`, `7d`."""
+    unit = next((each for each in ("d", "h", "m") if time % _SECONDS[each] == 0), "s")
+    return f"{time / _SECONDS[unit]:g}{unit}"
+
+
+def _time(text: str) -> float:
+    if not (time := seconds(text)):
+        raise ValueError("it is more than 0")
+    return time
+
+
+def size(text: str) -> int:
+    """Parse a number of bytes such as `50M`, `1.5G` or `2GiB`, above 0; raises `ValueError`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?)b?", text.strip().lower())
+    if not match:
+        raise ValueError("a size looks like 50M, 1.5G or 2GiB")
+    if not (count := int(float(match[1]) * _UNITS[match[2]])):
+        raise ValueError("it is more than 0")
+    return count
+
+
+def _rate(text: str) -> int:
+    return size(text.strip().removesuffix("/s"))
 
 
 def _count(text: str) -> int:
@@ -144,6 +172,9 @@ class Settings:
     )
     root: str = _option("", Option(_text, "DIR", "what", "the directory that is the model"))
     jobs: int = _option(8, Option(_count, "N", "how", "connections in all", short="-j"))
+    limit_rate: int | None = _option(
+        None, Option(_rate, "RATE", "how", "bytes a second over all connections, as 50M")
+    )
     retries: int = _option(8, Option(_number, "N", "how", "tries without progress"))
     stall_timeout: float = _option(
         30.0, Option(seconds, "TIME", "how", "the longest silence of a server")
@@ -156,6 +187,15 @@ class Settings:
     )
     lock_timeout: float = _option(
         1800.0, Option(seconds, "TIME", "how", "the longest wait for another oci-pull")
+    )
+    timeout: float | None = _option(
+        None, Option(_time, "TIME", "how", "the longest that the whole pull may take")
+    )
+    max_bytes: int | None = _option(
+        None, Option(size, "SIZE", "how", "write no more than this, as under a quota")
+    )
+    no_space_check: bool = _option(
+        default=False, option=Option(_boolean, "", "how", "do not ask whether there is room")
     )
     offline: bool = _option(
         default=False, option=Option(_boolean, "", "how", "use what is cached, ask nobody")

@@ -1,9 +1,10 @@
 """The real clock."""
 
 import time
+from dataclasses import dataclass
 
 from oci_pull.errors import Cancelled
-from oci_pull.ports import Cancel
+from oci_pull.ports import Cancel, Clock
 
 #: The longest that a cancel goes unnoticed, in seconds.
 _STEP = 0.1
@@ -26,3 +27,17 @@ class SystemClock:
             if left <= 0:
                 return
             time.sleep(min(_STEP, left))  # noqa: TID251 - this is the clock that is passed in
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A cancel that is set when another one is, or as soon as its time has come."""
+
+    cancel: Cancel
+    clock: Clock
+    #: On the clock, in seconds.
+    end: float
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self.cancel.is_set() or self.clock.now() >= self.end

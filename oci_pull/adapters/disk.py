@@ -113,6 +113,14 @@ def _fallocate() -> "ctypes._NamedFuncPointer | None":
     return function
 
 
+def nearest(path: Path) -> Path:
+    """The path, or the nearest directory above it that exists.
+
+    What does not exist yet will be made on its file system. Raises `OSError`.
+    """
+    return next(each for each in (path, *path.absolute().parents) if each.exists())
+
+
 def place(source: Path, target: Path, cancel: Cancel) -> None:
     """Give `target`, which must not exist, the content of `source`, sharing its blocks if possible.
 

@@ -33,6 +33,13 @@ class LazySource:
         """See `Source`."""
         return self._source.document(selector)
 
-    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> BodyStream:
+    def open(
+        self,
+        blob: Descriptor,
+        span: Span,
+        *,
+        cancel: Cancel,
+        avoid: frozenset[str] = frozenset(),
+    ) -> BodyStream:
         """See `Source`."""
-        return self._source.open(blob, span, cancel=cancel)
+        return self._source.open(blob, span, cancel=cancel, avoid=avoid)

@@ -70,8 +70,18 @@ class LayoutSource:
             f"{self.reference.path} has no {selector!r}", hint=f"it has {', '.join(names[:12])}"
         )
 
-    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> "_FileBody":
-        """The bytes of a span of a blob; raises `BlobUnknown`, `SizeMismatch`."""
+    def open(
+        self,
+        blob: Descriptor,
+        span: Span,
+        *,
+        cancel: Cancel,
+        avoid: frozenset[str] = frozenset(),
+    ) -> "_FileBody":
+        """The bytes of a span of a blob; raises `BlobUnknown`, `SizeMismatch`.
+
+        There is nobody else to ask than the layout, whatever is to be avoided.
+        """
         found = self.find(_blob(blob.digest))
         try:
             body = _FileBody(found, span, origin=self.reference.path)

@@ -28,7 +28,14 @@ class OfflineSource:
             hint="pull it once without --offline",
         )
 
-    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> NoReturn:
+    def open(
+        self,
+        blob: Descriptor,
+        span: Span,
+        *,
+        cancel: Cancel,
+        avoid: frozenset[str] = frozenset(),
+    ) -> NoReturn:
         """Raises `NotCached`."""
         raise NotCached(
             f"offline, and {self.reference} is not complete in the cache "

@@ -13,7 +13,15 @@ from pathlib import Path
 from oci_pull.adapters.cache.contents import Contents
 from oci_pull.adapters.cache.owner import Owner, remove_dead
 from oci_pull.adapters.cache.trees import RECEIPT, read_receipt
-from oci_pull.adapters.disk import copy, place, remove_tree, sync_directory, write_file, writing
+from oci_pull.adapters.disk import (
+    copy,
+    nearest,
+    place,
+    remove_tree,
+    sync_directory,
+    write_file,
+    writing,
+)
 from oci_pull.errors import TargetNotUsable
 from oci_pull.events import Warned
 from oci_pull.oci.digest import Digest, Hasher
@@ -75,6 +83,26 @@ class OutputDirectory:
         for file in edited:
             self.observer.on(Warned(f"{file.path} was edited since it was laid out; it is kept"))
         return Tree(self.path, receipt)
+
+    def added(self, layout: Layout, unpacked: int) -> int:
+        """What has to be copied, in bytes.
+
+        That is small files, and all that changes where the cache is on another file system.
+        """
+        with writing(self.path):
+            cache = nearest(self.contents.store.cache.root)
+            is_elsewhere = nearest(self.path).stat().st_dev != cache.stat().st_dev
+        receipt = read_receipt(self.path)
+        here = {file.path: file for file in receipt.files} if receipt else {}
+        size = unpacked if is_elsewhere else 0
+        for file in layout.files:
+            before = here.get(file.path)
+            if file.size >= _SMALL:
+                stays = before and before.digest == file.digest and self.is_intact(before)
+                size += file.size if is_elsewhere and not stays else 0
+            else:
+                size += file.size
+        return size
 
     def stage(
         self, reference: Locator, manifest: Digest, selection: str, layout: Layout

@@ -5,10 +5,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_pull.adapters.disk import nearest, writing
 from oci_pull.errors import NoSpace, NotWritable
 
-#: Kept free beside what is written, so that a full pull does not leave a full disk (bytes).
+#: Kept free beside what is written, or as much again where that is less (bytes): for the copies of
+#: small files, receipts, journals, and what the file system itself writes down.
 _RESERVE = 32 * 1000 * 1000
+_IF_WRONG = "or --no-space-check if that figure is wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,43 +20,62 @@ class DiskSpace:
 
     cache: Path
     output: Path | None = None
+    #: Whether what the file systems say is believed; permissions are looked at in any case.
+    is_checked: bool = True
+    #: The most that may be written in all (bytes), however much is free.
+    quota: int | None = None
 
-    def check(self, incoming: int, tree: int) -> int:
+    def check(self, incoming: int, added: int) -> int:
         """The free bytes beside the cache.
 
         Raises:
-            NoSpace: `incoming` bytes do not fit beside the cache, or the `tree` into an output on
-                another file system, where it has to be copied.
+            NoSpace: `incoming` bytes do not fit beside the cache, or what the tree adds into the
+                output, or both together where that is one file system; or they are more than the
+                quota.
             NotWritable: no permission, or a read-only file system.
         """
-        cache = _nearest(self.cache)
-        free = shutil.disk_usage(cache).free
-        if incoming or not self.output:
+        with writing(self.cache):
+            cache = nearest(self.cache)
+            free = shutil.disk_usage(cache).free
+        output = self._output()
+        is_one = output is not None and output.stat().st_dev == cache.stat().st_dev
+        if incoming or output is None:
             hint = "--cache-dir DIR  or OCI_PULL_CACHE_DIR on another disk"
-            _require(cache, incoming, free, hint)
-        if self.output:
-            output = _nearest(self.output)
-            is_elsewhere = output.stat().st_dev != cache.stat().st_dev
+            self._require(cache, incoming + (added if is_one else 0), free, hint)
+        if output is not None:
             there = shutil.disk_usage(output).free
-            _require(output, tree if is_elsewhere else 0, there, "-o DIR on another disk")
+            is_counted = is_one and incoming
+            self._require(output, 0 if is_counted else added, there, "-o DIR on another disk")
+        self._keep_to_the_quota(incoming + added)
         return free
 
+    def _output(self) -> Path | None:
+        """A directory on the file system of the output."""
+        if self.output is None:
+            return None
+        with writing(self.output):
+            return nearest(self.output)
 
-def _nearest(path: Path) -> Path:
-    """The path, or the nearest directory above it that exists."""
-    return next(each for each in (path, *path.absolute().parents) if each.exists())
+    def _require(self, path: Path, needed: int, free: int, hint: str) -> None:
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise NotWritable(f"cannot write below {path}: no permission, or read-only", hint=hint)
+        wanted = needed + min(needed, _RESERVE)
+        if self.is_checked and wanted > free:
+            raise NoSpace(
+                f"not enough space: needs {_size(wanted)}, {_size(free)} free at {path}",
+                hint=f"{hint},  {_IF_WRONG}",
+                needed=wanted,
+                free=free,
+            )
 
-
-def _require(path: Path, needed: int, free: int, hint: str) -> None:
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise NotWritable(f"cannot write below {path}: no permission, or read-only", hint=hint)
-    if needed and needed + _RESERVE > free:
-        raise NoSpace(
-            f"not enough space: needs {_size(needed)}, {_size(free)} free at {path}",
-            hint=hint,
-            needed=needed,
-            free=free,
-        )
+    def _keep_to_the_quota(self, needed: int) -> None:
+        if self.quota is not None and needed > self.quota:
+            raise NoSpace(
+                f"not enough space: needs {_size(needed)}, --max-bytes allows {_size(self.quota)}",
+                hint="a larger --max-bytes SIZE,  or fewer files: --include GLOB, --exclude GLOB",
+                needed=needed,
+                free=self.quota,
+            )
 
 
 def _size(count: int) -> str:

@@ -85,9 +85,9 @@ def pull(
     settings = _load(given)
     if settings.output and len(references) > 1:
         raise InvalidSetting("one -o DIR cannot hold several models")
-    progress = make_progress(settings)
     code = 0
     for reference in references:
+        progress = make_progress(settings)
         try:
             if dry_run:
                 _show_plan(reference, settings, progress)
@@ -104,8 +104,8 @@ def pull(
 def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
     """Tell a failure in the wanted forms; a cancel becomes the signal that asked for it."""
     if isinstance(error, Cancelled):
-        kept = f"what was fetched is kept in {settings.cache}; the same command continues"
-        error = _CANCEL.error(f"Stopped: {kept}")
+        kept = f"{progress.totals.kept} in {settings.cache}"
+        error = _CANCEL.error(f"interrupted; {kept}, the same command continues")
     progress.fail(error)
     if settings.format == "json":
         output.emit(output.error_json(error))

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from oci_pull import events
-from oci_pull.cli.progress import Totals, described, report
+from oci_pull.cli.progress import Totals, described, is_arrived, report
 from oci_pull.cli.units import shortened
 from oci_pull.errors import OciPullError, printable
 
@@ -29,7 +29,9 @@ _NARROW = 60
 _SAID = (
     events.Resolved,
     events.Planned,
+    events.Superseded,
     events.Retrying,
+    events.Stalled,
     events.Waiting,
     events.Restarted,
     events.Warned,
@@ -48,14 +50,14 @@ class BarProgress:
         self._progress = Progress(
             *columns, console=self._console, auto_refresh=False, transient=True
         )
-        self._totals = Totals()
+        self.totals = Totals()
         self._bars: dict[str, TaskID] = {}
         self._total: TaskID | None = None
         self._drawn = 0.0
 
     def on(self, event: events.Event) -> None:
         """Take an event."""
-        self._totals.on(event)
+        self.totals.on(event)
         if isinstance(event, _SAID) and (words := described(event)):
             line = f"{words[0].capitalize():{LABEL}}{words[1]}"
             self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
@@ -65,7 +67,7 @@ class BarProgress:
                     self._progress.remove_task(task)
                 self._bars.clear()
                 self._total = self._progress.add_task(
-                    "total", total=event.size, completed=self._totals.done
+                    "total", total=event.size, completed=self.totals.done
                 )
                 self._progress.start()
             case events.LayingOut():
@@ -78,15 +80,16 @@ class BarProgress:
         if now - self._drawn < _REDRAW:
             return
         self._drawn = now
-        self._progress.update(total, completed=self._totals.done)
-        active = {str(each.digest): each for each in self._totals.active}
+        self._progress.update(total, completed=self.totals.done)
+        active = {str(each.digest): each for each in self.totals.active}
         for digest in self._bars.keys() - active.keys():
             self._progress.remove_task(self._bars.pop(digest))
         for digest, each in active.items():
             if digest not in self._bars:
-                name = escape(printable(shortened(each.name, _NAME_WIDTH)))
-                self._bars[digest] = self._progress.add_task(name, total=each.size)
-            self._progress.update(self._bars[digest], completed=each.counter.value)
+                self._bars[digest] = self._progress.add_task("", total=each.size)
+            self._progress.update(
+                self._bars[digest], completed=each.counter.value, description=_label(each)
+            )
         self._progress.refresh()
 
     def fail(self, error: OciPullError) -> None:
@@ -97,3 +100,8 @@ class BarProgress:
     def close(self) -> None:
         """Take the bars away."""
         self._progress.stop()
+
+
+def _label(blob: events.Started) -> str:
+    doing = "verifying " if is_arrived(blob) else ""
+    return doing + escape(printable(shortened(blob.name, _NAME_WIDTH - len(doing))))

@@ -10,8 +10,8 @@ from oci_pull.settings import OPTIONS, PREFIX, Option, flag_of
 
 #: What every command that talks to a registry takes.
 NETWORK = (
-    "jobs", "retries", "stall_timeout", "connect_timeout", "max_wait", "plain_http",
-    "default_registry",
+    "jobs", "limit_rate", "retries", "stall_timeout", "connect_timeout", "max_wait", "timeout",
+    "plain_http", "default_registry",
 )  # fmt: skip
 #: Which of several models, and which of its files.
 SELECTION = ("include", "exclude", "allow_pickle", "datasets", "platform", "select", "root")
@@ -45,7 +45,8 @@ def takes(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[...,
 def _parameter(name: str, option: Option) -> inspect.Parameter:
     flags = [flag_of(name)]
     if option.is_switch:
-        flags[0] += f"/--no-{name.replace('_', '-')}"
+        opposite = name.removeprefix("no_") if name.startswith("no_") else f"no_{name}"
+        flags[0] += f"/{flag_of(opposite)}"
     if option.short:
         flags.append(option.short)
     kind: Any = str | None

@@ -23,19 +23,23 @@ R = TypeVar("R")
 
 @contextmanager
 def ahead(
-    request: pytest.FixtureRequest, parameter: str, work: Callable[[Any], R]
+    request: pytest.FixtureRequest,
+    parameter: str,
+    work: Callable[[Any], R],
+    *,
+    at_once: int | None = None,
 ) -> Iterator[Callable[[object], Future[R]]]:
     """What finds the outcome of the work on a value of the parameter.
 
     The work is done on all values that the tests of the module ask for, as many at once as there
-    are processors.
+    are processors, or `at_once` where it is mostly waiting.
     """
     values = {
         _key(params[parameter]): params[parameter]
         for item in request.session.items
         if item.path == request.path and parameter in (params := _params(item))
     }
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(at_once or os.cpu_count()) as pool:
         outcomes = {key: pool.submit(work, value) for key, value in values.items()}
         yield lambda value: outcomes[_key(value)]
         pool.shutdown(cancel_futures=True)

@@ -11,10 +11,11 @@ import pytest
 
 from tests import builders
 from tests.content import digest_of
-from tests.e2e import isolation
+from tests.e2e import isolation, lookups
 from tests.e2e.disk import (
     assert_readable,
     assert_sound,
+    assert_tidy,
     assert_tree,
     blobs,
     journal_size,
@@ -266,15 +267,74 @@ def test_an_archive_that_does_not_fit_unpacked_is_not_fetched_again(
             go_on.set()
             running.wait().must_fail(7)
         assert_sound(cache)
-        assert archive.digest in blobs(cache)
         assert not (cache / "layers").exists()
 
         disk.make_room()
+        left = user("plan", reference, "--format", "json").json["fetch"]
+        assert left < archive.size, "what came before it was full is kept"
         before = registry.bytes_served
         path = user(reference).path
-        assert registry.bytes_served - before < MIB
+        assert registry.bytes_served - before < left + MIB
         assert (disk.seen / path.relative_to(directory) / "table.json").read_bytes() == content
         assert_sound(cache)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_that_is_full_at_any_byte_keeps_what_was_written(
+    seed: int, registry: FakeRegistry, oci_pull: Command
+) -> None:
+    """A disk that promised the room, as those do where nothing can be reserved."""
+    files: dict[str, Content] = {**model(20 * MIB, seed=seed), "small.json": b"s" * 3 * MIB}
+    artifact = builders.docker_v02(files)
+    reference = put(registry, artifact)
+    whole = sum(len(bytes(each)) for each in artifact.blobs.values())
+    room = random.Random(seed).randrange(whole)
+    print(f"seed {seed}: full after {room} of {whole} bytes")
+    user = lookups.disk_is_full_after(oci_pull, room)
+    run = user("--format", "json", reference).must_fail(7)
+    assert lookups.happened(user)
+    assert run.json["error"]["code"] == "no_space"
+    assert "kept" in run.json["error"]["hint"]
+    assert_sound(oci_pull.cache)
+
+    rest = oci_pull("plan", "--format", "json", reference).json
+    # Of each connection at most that much was not written down yet.
+    assert whole - rest["fetch"] >= room - 8 * MIB // 2 - 4096
+    before = registry.bytes_served
+    path = oci_pull(reference).path
+    assert registry.bytes_served - before == rest["fetch"]
+    assert_tree(path, files)
+    assert_tidy(oci_pull.cache)
+
+
+@needs_mounts
+@pytest.mark.parametrize("seed", range(3))
+def test_a_disk_that_is_full_at_any_byte_of_an_archive_is_told(
+    seed: int, registry: FakeRegistry, oci_pull: Command
+) -> None:
+    numbers = random.Random(seed)
+    members: dict[str, Content] = {
+        f"part-{number}.json": numbers.randbytes(numbers.randrange(MIB)) for number in range(12)
+    }
+    archive = archive_layer(members, form="tar+gzip")
+    reference = put(registry, pack_around(archive))
+    directory = oci_pull.home / "disk"
+    with isolation.small_disk(directory, 60 * MIB) as disk:
+        user = replace(oci_pull, prefix=disk.prefix).with_env(
+            OCI_PULL_CACHE_DIR=str(directory / "cache")
+        )
+        room = numbers.randrange(64 << 10, 2 * archive.size)
+        print(f"seed {seed}: full after {room} bytes, archive of {archive.size}")
+        disk.fill(leave=room)
+        run = user("--no-space-check", "--format", "json", reference).must_fail(7)
+        assert run.json["error"]["code"] == "no_space"
+        assert_sound(disk.seen / "cache")
+
+        disk.make_room()
+        path = user(reference).path
+        for name, content in members.items():
+            assert (disk.seen / path.relative_to(directory) / name).read_bytes() == content
+        assert_tidy(disk.seen / "cache")
 
 
 # Homes

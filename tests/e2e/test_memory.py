@@ -1,4 +1,4 @@
-"""Memory does not grow with the size of a blob.
+"""Memory grows neither with the size nor with the number of blobs or connections.
 
 The promise is 80 MB for a blob of 2 GB; the peak is the same for half of that, in half the time.
 """
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from tests import builders
 from tests.e2e.models import model, put, sparse_weights
+from tests.servers.process import HOST
+from tests.servers.wan import WanProcess
+from tests.servers.wan_line import Conditions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 _SIZE = 1_000_000_000
 _LIMIT = 80_000_000
+_CONNECTIONS = 7
 
 # A process of its own: the peak that a child starts with is that of whoever forked it.
 _MEASURE = """
@@ -36,6 +40,35 @@ def test_a_blob_of_a_gigabyte_takes_less_than_80_megabytes(
 ) -> None:
     weights = sparse_weights(tmp_path / "weights", _SIZE)
     reference = put(registry, builders.docker_v02({**model(), "model.safetensors": weights}))
+    assert _peak(oci_pull, reference) < _LIMIT
+    assert registry.bytes_served > _SIZE
+    shutil.rmtree(oci_pull.cache)  # pytest would keep it
+
+
+def test_a_blob_over_many_connections_takes_no_more(
+    registry: FakeRegistry, oci_pull: Command, tmp_path: Path
+) -> None:
+    size = 150_000_000
+    weights = sparse_weights(tmp_path / "weights", size)
+    put(registry, builders.docker_v02({**model(), "model.safetensors": weights}))
+    with WanProcess((HOST, registry.registry.port), Conditions(cap=6e6)) as line:
+        assert _peak(oci_pull, f"{line.host}/team/model:v1") < _LIMIT
+        assert line.served >= size
+    assert registry.count("GET", "blob", status=206) >= _CONNECTIONS
+    assert registry.registry.peak_connections >= _CONNECTIONS
+    shutil.rmtree(oci_pull.cache)
+
+
+def test_a_thousand_blobs_take_no_more(registry: FakeRegistry, oci_pull: Command) -> None:
+    many = {f"part-{number}.json": b"%d" % number * 4096 for number in range(1000)}
+    reference = put(registry, builders.docker_v02({**model(), **many}))
+    assert _peak(oci_pull, reference) < _LIMIT
+    assert registry.count("GET", "blob") >= len(many)
+    shutil.rmtree(oci_pull.cache)
+
+
+def _peak(oci_pull: Command, reference: str) -> int:
+    """The bytes of memory that a pull takes at most."""
     words = oci_pull.argv("--progress", "plain", reference)
     measured = subprocess.run(
         [sys.executable, "-c", _MEASURE, *words],
@@ -46,6 +79,5 @@ def test_a_blob_of_a_gigabyte_takes_less_than_80_megabytes(
     )
     code, peak = map(int, measured.stdout.split())
     assert code == 0, measured.stderr
-    assert peak < _LIMIT
-    assert registry.bytes_served > _SIZE
-    shutil.rmtree(oci_pull.cache)  # pytest would keep it
+    print(f"{peak / 1e6:.1f} MB")
+    return peak

@@ -190,7 +190,7 @@ def test_json_progress_is_an_event_a_line(reference: str, oci_pull: Command) -> 
     assert all({"t", "event"} <= event.keys() for event in events)
     named = [event["event"] for event in events]
     assert named.index("resolved") < named.index("planned") < named.index("laying_out")
-    assert named.count("fetched") == len(_FILES) + 1  # and the config
+    assert named.count("committed") == len(_FILES) + 1  # and the config
     assert [event["t"] for event in events] == sorted(event["t"] for event in events)
 
 

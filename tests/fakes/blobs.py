@@ -68,7 +68,7 @@ def blob_reply(
         framing=faults.framing,
         hold=faults.hold,
         delivery=Delivery(
-            cut_after=faults.cut_after,
+            cut_after=faults.cut_after() if callable(faults.cut_after) else faults.cut_after,
             reset=faults.reset,
             stall_after=faults.stall_after,
             drip_after=faults.drip_after,
@@ -109,7 +109,9 @@ def _span(request: Request, size: int, faults: BlobFaults, etag: str | None) -> 
 def _read(data: bytes | Path, span: _Span, corrupt_at: int | None) -> Pieces:
     position = span.start
     for piece in _chunks(data, span):
-        if corrupt_at is not None and position <= corrupt_at < position + len(piece):
+        if corrupt_at == -1:
+            yield bytes(len(piece))
+        elif corrupt_at is not None and position <= corrupt_at < position + len(piece):
             wrong = bytearray(piece)
             wrong[corrupt_at - position] ^= 0xFF
             yield bytes(wrong)

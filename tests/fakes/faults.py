@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from tests.fakes.journal import OriginName
+
 RetryAfter = int | datetime | str
 Framing = Literal["asked", "sent", "close", "chunked"]
 
@@ -29,6 +31,7 @@ class Faults:
     retry_after: RetryAfter | None = None  # with it: seconds, or a datetime sent as an HTTP-date
     hold: threading.Event | None = None  # answer nothing before this is set; never set = silence
     times: int | None = None  # apply to this many requests, then be good; None = to all
+    every: int = 1  # … and of them to each second, third, …
     only: Collection[str] = ()  # apply to these alone (each block says to what); empty = to all
 
 
@@ -77,6 +80,7 @@ class ManifestFaults(Faults):
 class BlobFaults(Faults):
     """Blob GET, at the origin that sends the body; `only` names digests."""
 
+    at: OriginName | None = None  # only where this origin sends the body
     front: bool = False  # `status` and `hold` at the registry, in front of the redirect instead
     head_status: int | None = None  # HEAD is answered so; a HEAD minds nothing else here
 
@@ -93,9 +97,10 @@ class BlobFaults(Faults):
     framing: Framing = "asked"  # the end: Content-Length of what was asked for, of what is sent, …
     short_by: int = 0  # this many bytes missing at the end
     long_by: int = 0  # this many bytes too many
-    corrupt_at: int | None = None  # the byte at this offset of the blob is wrong
+    corrupt_at: int | None = None  # the byte at this offset of the blob is wrong; -1: everywhere
 
-    cut_after: int | None = None  # close after this many body bytes, every time
+    # Close after this many body bytes, every time; a function is asked for each reply.
+    cut_after: int | Callable[[], int] | None = None
     reset: bool = False  # … with RST, which may overtake bytes already written
     stall_after: int | None = None  # fall silent after this many; the connection stays open
     drip_after: int | None = None  # one byte at a time after this many
@@ -112,6 +117,7 @@ class Redirects:
     """How the registry sends clients elsewhere for blobs: a signed URL for each request."""
 
     status: int = 307
+    to: Callable[[], OriginName] | None = None  # asked for each redirect; else the storage
     relative: bool = False  # Location is a path; the registry's own origin serves it
     hops: int = 1  # more: storage, registry, storage, … each with a redirect to the next
     location: str | None = None  # exactly this instead; "" leaves the header out
@@ -176,11 +182,12 @@ class Switch(Generic[F]):
         """Return the block for a request about `subjects`, and count the request against it."""
         with self._lock:
             for index, (block, used) in enumerate(self._blocks):
-                spent = block.times is not None and used >= block.times
+                spent = block.times is not None and used >= block.times * block.every
                 meant = not block.only or any(subject in block.only for subject in subjects)
                 if meant and not spent and suits(block):
                     self._blocks[index] = (block, used + 1)
-                    return block
+                    if (used + 1) % block.every == 0:
+                        return block
         return self._calm
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OriginName = Literal["registry", "storage", "token"]
+OriginName = Literal["registry", "storage", "other", "token"]
 Kind = Literal["ping", "manifest", "blob", "token", "tags", "other"]
 
 _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = (

@@ -6,7 +6,7 @@
         registry.redirects = Redirects(uses=1)
         registry.blob_faults = BlobFaults(cut_after=100_000, times=3)
 
-It has three origins: the registry itself, the storage that blobs may be redirected to, and the
+It has four origins: the registry itself, two storages that blobs may be redirected to, and the
 token server. What each of them was asked is in `requests`.
 """
 
@@ -93,10 +93,12 @@ class FakeRegistry:
 
         self.registry = origin("registry")
         self.storage = origin("storage")
+        self.other = origin("other")
         self.token_server = origin("token")
         self._origins: dict[OriginName, Origin] = {
             "registry": self.registry,
             "storage": self.storage,
+            "other": self.other,
             "token": self.token_server,
         }
         self.address = self.registry.address
@@ -370,6 +372,7 @@ class FakeRegistry:
     def _take_blob_faults(self, request: Request, digest: str, *, front: bool | None) -> BlobFaults:
         def suits(faults: BlobFaults) -> bool:
             right_place = front is None or faults.front == front
+            right_place &= faults.at in (None, request.origin)
             return right_place and (request.method != "HEAD" or faults.head_status is not None)
 
         return self._blob_faults.take(digest, suits=suits)

@@ -77,5 +77,6 @@ class SignedUrls:
             self._tickets[signature] = ticket
         target = f"{ticket.path}?X-Amz-Expires={terms.expires_in}&X-Amz-Signature={signature}"
         if not terms.relative:
-            target = self._urls["storage" if here == "registry" else "registry"] + target
+            there = terms.to() if terms.to else "storage"
+            target = self._urls[there if here == "registry" else "registry"] + target
         return moved(terms.status, target)

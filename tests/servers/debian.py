@@ -66,6 +66,7 @@ _RECIPES = {
     "nginx": _Recipe(("nginx",), follow=("nginx-core", "nginx-light")),
     "skopeo": _Recipe(("skopeo",), policy=True),
     "buildah": _Recipe(("buildah",), policy=True),
+    "aria2c": _Recipe(("aria2",)),
 }
 
 

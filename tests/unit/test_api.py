@@ -314,7 +314,7 @@ def test_the_events_tell_the_story(put: Put, settings: Settings) -> None:
     kinds = [type(event) for event in recorder.events if not isinstance(event, events.Tick)]
     assert kinds[:2] == [events.Resolved, events.Planned]
     assert kinds[-1] is events.LayingOut
-    assert kinds.count(events.Fetched) == len(_MODEL) + 1, "each file, and the config"
+    assert kinds.count(events.Committed) == len(_MODEL) + 1, "each file, and the config"
 
 
 def test_a_cancel_stops_it_and_the_next_run_goes_on(put: Put, settings: Settings) -> None:

@@ -32,6 +32,7 @@ TABLE = {
     "NotARegistry": (5, "not_a_registry", False),
     "RequestRefused": (5, "request_refused", False),
     "BadReply": (5, "bad_reply", True),
+    "TimedOut": (5, "timed_out", True),
     "RateLimited": (6, "rate_limited", True),
     "DiskError": (7, "disk_error", False),
     "NoSpace": (7, "no_space", False),

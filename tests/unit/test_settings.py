@@ -4,7 +4,7 @@ import pytest
 
 from oci_pull.errors import InvalidSetting
 from oci_pull.oci.descriptor import Platform
-from oci_pull.settings import OPTIONS, PREFIX, Settings, seconds
+from oci_pull.settings import OPTIONS, PREFIX, Settings, duration, seconds, size
 
 _HOME = {"HOME": "/home/ada"}
 
@@ -47,6 +47,11 @@ def test_values_of_the_right_type_are_taken_as_they_are() -> None:
         ("stall_timeout", "1m", 60.0),
         ("cache_dir", "/c", Path("/c")),
         ("progress", "json", "json"),
+        ("limit_rate", "50M", 50_000_000),
+        ("limit_rate", "1.5 MiB/s", 1_572_864),
+        ("timeout", "10m", 600.0),
+        ("max_bytes", "2GiB", 2**31),
+        ("no_space_check", "1", True),
     ],
 )
 def test_text_is_parsed_by_the_type_of_its_option(name: str, text: str, value: object) -> None:
@@ -66,6 +71,16 @@ def test_text_is_parsed_by_the_type_of_its_option(name: str, text: str, value: o
         ("max_wait", "soon"),
         ("format", "yaml"),
         ("progress", "loud"),
+        ("limit_rate", "0"),
+        ("limit_rate", "0.2"),
+        ("limit_rate", "-5M"),
+        ("limit_rate", "50M/m"),
+        ("timeout", "0"),
+        ("timeout", "never"),
+        ("max_bytes", "0G"),
+        ("max_bytes", "50M/s"),
+        ("max_bytes", "much"),
+        ("no_space_check", "maybe"),
     ],
 )
 def test_a_value_that_cannot_be_names_where_it_came_from(name: str, text: str) -> None:
@@ -80,6 +95,35 @@ def test_a_value_that_cannot_be_names_where_it_came_from(name: str, text: str) -
 )
 def test_durations_have_units(text: str, value: float) -> None:
     assert seconds(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("50M", 50_000_000),
+        ("50mb", 50_000_000),
+        ("1.5G", 1_500_000_000),
+        ("2GiB", 2_147_483_648),
+        ("2 gi", 2_147_483_648),
+        ("0.5k", 500),
+        ("1T", 10**12),
+        ("1TiB", 2**40),
+    ],
+)
+def test_sizes_are_decimal_unless_they_say_otherwise(text: str, value: int) -> None:
+    assert size(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "G", "1.G", "1e9", "-1", "1,5G", "2GiBs", "1P", "0"])
+def test_what_is_no_size_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match=r"size|more than 0"):
+        size(text)
+
+
+@pytest.mark.parametrize("text", ["90s", "10m", "1h", "7d", "0.5s", "100m"])
+def test_a_duration_is_told_as_it_was_typed(text: str) -> None:
+    assert duration(seconds(text)) == text
 
 
 @pytest.mark.parametrize(

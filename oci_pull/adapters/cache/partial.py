@@ -2,31 +2,31 @@
 
 A process owns what is under its own name. It gets there by one rename: of a new directory to
 `partial/<hex>`, or of a dead owner's to its own. Renames have one winner, whatever the file system.
+What has neither an owner's name nor none is not ours, and is left alone.
 """
 
 import errno
 import os
 import secrets
-import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from oci_pull.adapters.cache import journal
 from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.paths import Cache
-from oci_pull.adapters.disk import preallocate, remove_tree, sync_directory, writing
+from oci_pull.adapters.disk import preallocate, remove_tree, sync_directory, translated, writing
 from oci_pull.errors import Busy
 from oci_pull.oci.descriptor import Descriptor
-from oci_pull.oci.digest import Bytes
-from oci_pull.oci.ranges import Span, merge
+from oci_pull.oci.digest import Bytes, Digest
+from oci_pull.oci.ranges import Span
 from oci_pull.oci.verify import Verified
 from oci_pull.ports import StoredBlob, Taken, Unfinished
 
 _DATA = "data"
 _JOURNAL = "journal"
-#: Start, end, and a check sum of both: a record that was torn by a crash is seen as one.
-_RECORD = struct.Struct("<QQI")
+#: What was being pulled when the partial was begun, as text.
+_REFERENCE = "reference"
 _READ_ONLY = 0o444
 _WRITABLE = 0o644
 #: An owner on another machine that has not been heard of for so long is dead (seconds).
@@ -35,58 +35,119 @@ _SILENCE = 60.0
 _FREE = "free"
 
 
-def claim(cache: Cache, blob: Descriptor) -> "OwnedPartial | Taken":
-    """Own what is on disk of a blob, unless a living process does; raises `DiskError`."""
+def claim(cache: Cache, blob: Descriptor, reference: str = "") -> "OwnedPartial | Taken":
+    """Own what is on disk of a blob, unless a living process does; raises `DiskError`.
+
+    What is begun now is marked with the text of the `reference` that it is for.
+    """
     home = cache.partial(blob.digest)
     me = Owner.new()
     with writing(home):
         while True:
             found = _entry(home)
             if found is None:
-                if _create(home, me):
+                if _create(home, me, reference):
                     return OwnedPartial(cache, blob, home / str(me))
                 continue
             owner = Owner.parse(found.name)
             if owner and _is_alive(owner, found):
                 return Taken(owner.describe())
-            may_wake_up = found.name != _FREE and not (owner and owner.is_here)
-            if _take_over(found, home / str(me), copied=may_wake_up):
+            if _take_over(found, home / str(me), copied=_may_wake_up(owner)):
                 return OwnedPartial(cache, blob, home / str(me))
 
 
 def unfinished(cache: Cache, blob: Descriptor) -> Unfinished:
     """How much of an unfinished blob is on disk, whoever owns it."""
-    found = _entry(cache.partial(blob.digest))
-    if not found:
-        return Unfinished()
-    present = sum(span.size for span in merge(_read_journal(found / _JOURNAL, blob.size)))
+    with suppress(OSError):
+        if found := _entry(cache.partial(blob.digest)):
+            return _measured(found, blob.digest.hex, blob.size)
+    return Unfinished()
+
+
+def abandoned(cache: Cache, reference: str, needed: Collection[Digest]) -> tuple[Unfinished, ...]:
+    """What nobody fetches any more of what was begun for a reference and is not needed."""
+    wanted = {digest.hex for digest in needed}
     try:
-        allocated = (found / _DATA).stat().st_blocks * 512
+        homes = [home for home in (cache.root / "partial").iterdir() if home.name not in wanted]
+    except OSError:
+        return ()
+    return tuple(left for home in homes for left in _left_behind(home, reference))
+
+
+def _left_behind(home: Path, reference: str) -> Iterator[Unfinished]:
+    with suppress(OSError):
+        found = _entry(home)
+        if found and (found / _REFERENCE).read_bytes() == os.fsencode(reference):
+            owner = Owner.parse(found.name)
+            if not (owner and _is_alive(owner, found)):
+                yield _measured(found, home.name, (found / _DATA).stat().st_size)
+
+
+def _measured(directory: Path, blob: str, size: int) -> Unfinished:
+    present = journal.read(directory / _JOURNAL, blob, size).size
+    try:
+        allocated = (directory / _DATA).stat().st_blocks * 512
     except OSError:
         allocated = 0
-    return Unfinished(present, min(blob.size, allocated))
+    if _may_wake_up(Owner.parse(directory.name)):
+        # It will be copied, and needs all its room once more.
+        allocated = 0
+    return Unfinished(present, min(size, allocated))
 
 
-def _create(home: Path, me: Owner) -> bool:
-    """Make `home` with our directory in it, unless it is there; one of many callers wins."""
+def _may_wake_up(owner: Owner | None) -> bool:
+    """Whether an owner that seems dead may only be slow: nobody here can see its process."""
+    return owner is not None and not owner.is_here
+
+
+def _create(home: Path, me: Owner, reference: str) -> bool:
+    """Make `home` with our directory in it, unless somebody's is there; one of many callers wins.
+
+    Raises `OSError`.
+    """
     new = home.with_name(f".{me}")
-    (new / str(me)).mkdir(parents=True)
     try:
+        (new / str(me)).mkdir(parents=True)
+        (new / str(me) / _REFERENCE).write_bytes(os.fsencode(reference))
         new.rename(home)
+        return True
     except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return _is_nobodys(home) and _move_in(new / str(me), home)
+    finally:
         remove_tree(new)
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            return False
-        raise
+
+
+def _is_nobodys(home: Path) -> bool:
+    """Whether there are things in it, and none of them is ours."""
+    try:
+        return _entry(home) is None and any(home.iterdir())
+    except FileNotFoundError:
+        return False
+
+
+def _move_in(new: Path, home: Path) -> bool:
+    """Put a directory beside strange things; two that do so at once fetch the blob twice, no more.
+
+    False if `home` is gone by now. Raises `OSError`.
+    """
+    try:
+        new.rename(home / new.name)
+    except FileNotFoundError:
+        return False
     return True
 
 
 def _entry(home: Path) -> Path | None:
     """The directory of the owner, if there is one."""
     try:
-        return next(iter(sorted(home.iterdir())), None)
+        with os.scandir(home) as entries:
+            names = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return None
+    known = (name for name in sorted(names) if name == _FREE or Owner.parse(name))
+    return next((home / name for name in known), None)
 
 
 def _take_over(dead: Path, mine: Path, *, copied: bool) -> bool:
@@ -145,43 +206,28 @@ def _times(directory: Path) -> Iterator[float]:
             yield (directory / name).stat().st_mtime
 
 
-def _read_journal(path: Path, size: int) -> tuple[Span, ...]:
-    """The ranges that are on disk; everything behind the first damaged record is forgotten."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return ()
-    return tuple(_records(content, size))
-
-
-def _records(content: bytes, size: int) -> Iterator[Span]:
-    whole = len(content) - len(content) % _RECORD.size
-    for start, end, checksum in _RECORD.iter_unpack(content[:whole]):
-        if checksum != _checksum(start, end) or not start < end <= size:
-            return
-        yield Span(start, end)
-
-
-def _checksum(start: int, end: int) -> int:
-    return zlib.crc32(struct.pack("<QQ", start, end))
-
-
 class OwnedPartial:
-    """A blob that is being fetched, and that belongs to this process alone."""
+    """A blob that is being fetched, and that belongs to this process alone.
+
+    Several threads may write and read at once. One at a time may do anything else, and while it
+    discards, commits or releases, nobody writes: the file that they would write to is the blob by
+    then, or closed.
+    """
 
     def __init__(self, cache: Cache, blob: Descriptor, directory: Path) -> None:
         self._cache = cache
         self._blob = blob
         self._directory = directory
         self._is_released = False
-        self._data = self._journal = -1
-        records = _read_journal(directory / _JOURNAL, blob.size)
-        self._present = merge(records)
+        self._data = -1
         with writing(directory):
             try:
+                self._journal = journal.Journal(directory / _JOURNAL, blob.digest.hex, blob.size)
+            except OSError:
+                self._set_free()
+                raise
+            try:
                 self._open()
-                # What is recorded from now on must not come behind damage.
-                os.ftruncate(self._journal, len(records) * _RECORD.size)
                 if os.fstat(self._data).st_size != blob.size:
                     self._start_over()
             except OSError:
@@ -194,32 +240,37 @@ class OwnedPartial:
             (self._directory / _DATA).chmod(_WRITABLE)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._data = os.open(self._directory / _DATA, flags, _WRITABLE)
-        self._journal = os.open(self._directory / _JOURNAL, flags | os.O_APPEND, _WRITABLE)
 
     @property
     def present(self) -> tuple[Span, ...]:
-        """The ranges that are on disk, merged and in order."""
-        return self._present
+        """The ranges that were on disk when it was claimed and still are, merged and in order."""
+        return self._journal.present
 
     def write_at(self, offset: int, data: Bytes) -> None:
         """Write bytes; they count when they are recorded. Raises `DiskError`."""
-        with writing(self._directory):
-            view = memoryview(data)
+        view = memoryview(data)
+        try:
             while view:
                 written = os.pwrite(self._data, view, offset)
                 view, offset = view[written:], offset + written
+        except OSError as error:
+            # Not with `writing`, which costs as much as the call when it is made so often.
+            raise translated(error, self._directory) from error
 
     def record(self, span: Span) -> None:
         """Note that a range was written, so that a later run does not fetch it again."""
-        record = _RECORD.pack(span.start, span.end, _checksum(span.start, span.end))
         with writing(self._directory):
-            os.write(self._journal, record)
-        self._present = merge((*self._present, span))
+            self._journal.add(span)
 
     def pread(self, view: memoryview, offset: int) -> int:
         """Read back what was written; the number of bytes, 0 at the end."""
         with writing(self._directory):
             return os.preadv(self._data, [view], offset)
+
+    def sync(self) -> None:
+        """What was written is on the disk; raises `DiskError`."""
+        with writing(self._directory):
+            os.fsync(self._data)
 
     def keep_alive(self) -> None:
         """Tell other hosts that the owner lives."""
@@ -259,21 +310,23 @@ class OwnedPartial:
         if self._is_released:
             return
         self._is_released = True
-        for descriptor in (self._data, self._journal):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._data = self._journal = -1
-        if self._present:
-            # Gone already after a commit, or somebody else's by now: both are fine.
-            with suppress(OSError):
-                self._directory.rename(self._directory.with_name(_FREE))
-        else:
+        self._journal.close()
+        if self._data >= 0:
+            os.close(self._data)
+        self._data = -1
+        if self._journal.is_empty:
             self._remove()
+        else:
+            self._set_free()
+
+    def _set_free(self) -> None:
+        # Gone already after a commit, or somebody else's by now: both are fine.
+        with suppress(OSError):
+            self._directory.rename(self._directory.with_name(_FREE))
 
     def _start_over(self) -> None:
-        os.ftruncate(self._journal, 0)
+        self._journal.clear()
         os.ftruncate(self._data, 0)
-        self._present = ()
         preallocate(self._data, self._blob.size)
 
     def _is_mine(self) -> bool:

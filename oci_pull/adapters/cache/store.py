@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from oci_pull.adapters.cache import partial
@@ -23,6 +24,8 @@ class DirectoryStore:
     cache: Cache
     #: Looked into and never written: what a dry run finds, though it keeps nothing.
     behind: "DirectoryStore | None" = None
+    #: What is being pulled, as text: unfinished blobs are marked with it.
+    reference: str = ""
 
     def find(self, blob: Descriptor) -> StoredBlob | None:
         """The blob if it is complete.
@@ -59,7 +62,7 @@ class DirectoryStore:
         if blob.data is not None:
             return self.add(blob, blob.data)
         self.cache.prepare()
-        claimed = partial.claim(self.cache, blob)
+        claimed = partial.claim(self.cache, blob, self.reference)
         # Whoever had it may have finished between the look and the claim.
         if not isinstance(claimed, Taken) and (found := self.find(blob)):
             claimed.discard()
@@ -71,6 +74,10 @@ class DirectoryStore:
         """How much of a blob an earlier run has left."""
         here = partial.unfinished(self.cache, blob)
         return self.behind.unfinished(blob) if self.behind and not here.present else here
+
+    def abandoned(self, needed: Collection[Digest]) -> Sequence[Unfinished]:
+        """What an earlier pull of the same reference has left of blobs other than these."""
+        return partial.abandoned(self.cache, self.reference, needed)
 
     def drop(self, blob: Descriptor) -> None:
         """Remove a blob that is no longer needed."""

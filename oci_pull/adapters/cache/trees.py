@@ -49,6 +49,10 @@ class CacheTrees:
         stamp(self.cache.used(reference, manifest, selection))
         return Tree(path, receipt)
 
+    def added(self, layout: Layout, unpacked: int) -> int:
+        """Links and a receipt take no room."""
+        return 0
+
     def stage(
         self, reference: Locator, manifest: Digest, selection: str, layout: Layout
     ) -> StagedTree:

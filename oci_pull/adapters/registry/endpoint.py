@@ -42,14 +42,14 @@ class Endpoint:
             RedirectRefused: a redirect that must not be followed.
             AccessError: the registry does not let these credentials in.
         """
-        response = self._ask(method, path, headers or {})
-        for _ in range(_MAX_REDIRECTS):
-            if not response.has_redirect_location:
-                return response
-            response.close()
-            response = self._follow(response, headers or {})
-        response.close()
-        raise ServerFailed(f"{self.origin} redirects in circles", origin=self.origin)
+        return self._followed(self._ask(method, path, headers or {}), headers or {})
+
+    def fetch(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
+        """The reply to a GET of a URL that the registry redirected to before; as `send` has it.
+
+        The registry is not asked, and its authorization does not go along.
+        """
+        return self._followed(self._plain("GET", url, headers), headers)
 
     def is_own(self, response: httpx.Response) -> bool:
         """Whether the registry itself gave this reply."""
@@ -79,6 +79,16 @@ class Endpoint:
             response.close()
             raise self._auth.refused()
         return response
+
+    def _followed(self, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:
+        """The reply of whoever the redirects lead to."""
+        for _ in range(_MAX_REDIRECTS):
+            if not response.has_redirect_location:
+                return response
+            response.close()
+            response = self._follow(response, headers)
+        response.close()
+        raise ServerFailed(f"{self.origin} redirects in circles", origin=self.origin)
 
     def _follow(self, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:
         """One redirect; the authorization goes along only where it came from."""

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
-import truststore
 
+from oci_pull.adapters.registry.rate_limit import seconds_until_reset
+from oci_pull.adapters.registry.trust import system_trust
 from oci_pull.errors import (
     BadReply,
     ConnectionFailed,
@@ -27,10 +29,24 @@ from oci_pull.errors import (
 
 #: Reasons of OpenSSL that mean that the other side does not speak TLS at all.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+#: TLS that was under way and broke: bytes that were damaged, or a server in trouble.
+_BROKEN_TLS = (
+    "BAD_RECORD_MAC",
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+    "SSLV3_ALERT_BAD_RECORD_MAC",
+    "TLSV1_ALERT_INTERNAL_ERROR",
+)
+#: What a look-up says where there is no such name; all else is trouble with the look-up itself.
+_NO_NAME = tuple(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+)
 _TOO_MANY = 429
 #: Statuses after which the same request may succeed: time-outs, overload, and proxies' own.
 _TEMPORARY = (408, 425, 499)
 _SERVER_ERRORS = 500
+_REFUSAL = re.compile(r"4\d\d\b")
 
 
 #: What a token may be of, so that it fits into a header (RFC 6750, and what registries send).
@@ -48,7 +64,7 @@ class Network:
 
 
 def make_client(network: Network) -> httpx.Client:
-    """A client that follows no redirect and asks for no encoding.
+    """A client that follows no redirect, asks for no encoding, and keeps no cookie.
 
     HTTP/1.1 only: with HTTP/2 all ranges would share one window of one connection.
 
@@ -59,10 +75,12 @@ def make_client(network: Network) -> httpx.Client:
     try:
         return httpx.Client(
             http2=False,
-            verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=system_trust(),
             follow_redirects=False,
             headers={"User-Agent": network.user_agent, "Accept-Encoding": "identity"},
             timeout=timeout,
+            # One of the registry's would go to every port of its host, and to hosts beside it.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
             # A proxy of the environment is not for this machine, as curl and Go have it.
             mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
@@ -80,9 +98,9 @@ def make_client(network: Network) -> httpx.Client:
 
 
 def origin_of(url: httpx.URL) -> str:
-    """`host:port` of a URL, the port always said."""
+    """`host:port` of a URL, the port always said, and the host as DNS has it (punycode)."""
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-    return f"{url.host}:{port}"
+    return f"{url.raw_host.decode('ascii')}:{port}"
 
 
 @contextmanager
@@ -96,6 +114,9 @@ def translating(origin: str) -> Iterator[None]:
         yield
     except httpx.InvalidURL as error:
         raise RequestRefused(f"{origin} sent a URL that is none", origin=origin) from error
+    except UnicodeError as error:
+        # A host that DNS has no form for: a label that is empty, too long, or no punycode.
+        raise _no_host(origin) from error
     except (httpx.HTTPError, httpx.StreamError, ssl.SSLError, OSError) as error:
         raise translated(error, origin) from error
 
@@ -105,7 +126,6 @@ _MEANINGS: tuple[tuple[type[Exception], type[TransferError], str], ...] = (
     (httpx.ConnectTimeout, ConnectionFailed, "did not answer in time"),
     (httpx.TimeoutException, ConnectionFailed, "stopped sending"),
     (TimeoutError, ConnectionFailed, "stopped sending"),
-    (httpx.ProxyError, ConnectionFailed, "could not be reached through the proxy"),
     (httpx.UnsupportedProtocol, RequestRefused, "sent a URL of an unknown kind"),
     # Its own words may hold the header that it would not send.
     (httpx.LocalProtocolError, RequestRefused, "cannot be asked that"),
@@ -117,25 +137,34 @@ def translated(error: Exception, origin: str) -> TransferError:
     """The error of ours for what httpx, TLS, or the operating system raised."""
     causes = list(_chain(error))
     for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            return _tls_error(cause, origin)
-        if isinstance(cause, socket.gaierror):
-            return _name_error(cause, origin)
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        refused = ConnectionFailed(
-            f"{origin} refused the connection: nothing listens there", origin=origin
-        )
-        refused.is_refused = True
-        return refused
+        if found := _from_below(cause, origin):
+            return found
     if isinstance(error, httpx.RemoteProtocolError) and "location header" in str(error):
         # httpx reads it though it follows none, and says what is in it.
         return RequestRefused(f"{origin} redirects to a URL that is none", origin=origin)
+    if isinstance(error, httpx.ProxyError):
+        return _proxy_error(error, origin)
     for kind, ours, words in _MEANINGS:
         if isinstance(error, kind):
             return ours(f"{origin} {words}", origin=origin)
     reason = next((os_error.strerror for os_error in causes if isinstance(os_error, OSError)), None)
-    detail = reason or str(error) or "it broke"
+    # What h11 says of a reply ends with the line that it could not read, which may hold a URL.
+    detail = reason or str(error).partition(":")[0] or "it broke"
     return ConnectionFailed(f"the connection to {origin} failed: {detail}", origin=origin)
+
+
+def _from_below(cause: BaseException, origin: str) -> TransferError | None:
+    """The error for what TLS, names and refused connections raise; None for anything else."""
+    if isinstance(cause, ssl.SSLError):
+        return _tls_error(cause, origin)
+    if isinstance(cause, socket.gaierror):
+        return _name_error(cause, origin)
+    if isinstance(cause, ConnectionRefusedError):
+        message = f"{origin} refused the connection: nothing listens there"
+        refused = ConnectionFailed(message, origin=origin)
+        refused.is_refused = True
+        return refused
+    return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -157,18 +186,42 @@ def _tls_error(error: ssl.SSLError, origin: str) -> TransferError:
         return NotTls(
             f"{origin} does not speak TLS", hint="--plain-http  if that is meant", origin=origin
         )
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)):
         return ConnectionFailed(f"{origin} closed the connection", origin=origin)
+    if error.reason in _BROKEN_TLS:
+        return ConnectionFailed(f"the connection to {origin} is damaged", origin=origin)
     return TlsFailed(f"TLS with {origin} failed: {error.reason or error}", origin=origin)
 
 
-def _name_error(error: socket.gaierror, origin: str) -> TransferError:
-    host = origin.rpartition(":")[0]
-    if error.errno == socket.EAI_AGAIN:
-        return ConnectionFailed(f"the name {host} could not be looked up", origin=origin)
-    return NameNotResolved(
-        f"there is no host {host}", hint="check the spelling, and the network", origin=origin
+def _proxy_error(error: httpx.ProxyError, origin: str) -> TransferError:
+    """What a proxy that opens no tunnel means; httpx has its answer only as text."""
+    status = _REFUSAL.match(str(error))
+    if status is None or int(status[0]) in (*_TEMPORARY, _TOO_MANY):
+        return ConnectionFailed(f"{origin} could not be reached through the proxy", origin=origin)
+    return RequestRefused(
+        f"the proxy does not open a connection to {origin} (it answered {status[0]})",
+        hint="HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT  if it wants to know who asks",
+        origin=origin,
     )
+
+
+def _name_error(error: socket.gaierror, origin: str) -> TransferError:
+    if error.errno not in _NO_NAME:
+        host = _host_of(origin)
+        return ConnectionFailed(f"the name {host} could not be looked up", origin=origin)
+    return _no_host(origin)
+
+
+def _no_host(origin: str) -> NameNotResolved:
+    return NameNotResolved(
+        f"there is no host {_host_of(origin)}",
+        hint="check the spelling, and the network",
+        origin=origin,
+    )
+
+
+def _host_of(origin: str) -> str:
+    return origin.rpartition(":")[0]
 
 
 def status_error(response: httpx.Response, what: str) -> TransferError:
@@ -177,6 +230,7 @@ def status_error(response: httpx.Response, what: str) -> TransferError:
     status = response.status_code
     wait = retry_after(response)
     if status == _TOO_MANY:
+        wait = seconds_until_reset(response.headers) if wait is None else wait
         when = f"; it asks to wait {wait:.0f} s" if wait is not None else ""
         return RateLimited(
             f"{origin} limits how often it is asked ({what}){when}",

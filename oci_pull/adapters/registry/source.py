@@ -1,7 +1,8 @@
 """A repository in a registry as a source (distribution-spec)."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -9,6 +10,7 @@ from oci_pull.adapters.registry.auth import RegistryAuth
 from oci_pull.adapters.registry.body import HttpBody, open_body
 from oci_pull.adapters.registry.endpoint import Endpoint
 from oci_pull.adapters.registry.http import origin_of, status_error, translating
+from oci_pull.adapters.registry.locations import Locations
 from oci_pull.errors import (
     BlobUnknown,
     InvalidManifest,
@@ -25,6 +27,8 @@ from oci_pull.oci.reference import Reference
 from oci_pull.ports import Cancel
 
 _DIGEST_HEADER = "Docker-Content-Digest"
+#: How often the registry is asked for another storage host than one that sent wrong bytes.
+_DETOURS = 3
 _MAX_ERROR = 64 * 1024
 _HTML = ("text/html", "application/xhtml+xml")
 
@@ -36,6 +40,7 @@ class RegistrySource:
     reference: Reference
     endpoint: Endpoint
     auth: RegistryAuth
+    locations: Locations = field(default_factory=Locations, repr=False, compare=False)
 
     def digest_of(self, tag: str) -> Digest | None:
         """What the tag is now; None where the registry does not tell without the whole manifest.
@@ -79,34 +84,95 @@ class RegistrySource:
         digest = selector if isinstance(selector, Digest) else None
         return parse_document(raw, content_type=content_type, digest=digest)
 
-    def open(self, blob: Descriptor, span: Span, *, cancel: Cancel) -> HttpBody:
+    def open(
+        self,
+        blob: Descriptor,
+        span: Span,
+        *,
+        cancel: Cancel,
+        avoid: frozenset[str] = frozenset(),
+    ) -> HttpBody:
         """The bytes of a span of a blob.
 
-        A signed URL may have expired on the way: any refusal from where the registry pointed to is
-        asked about once more.
+        Where the registry redirected to another origin, that is asked directly as long as its URL
+        works; one that leads to an origin in `avoid` is exchanged for a new one, wherever that
+        leads.
 
         Raises:
             BlobUnknown: the registry has no such blob.
             AccessError, TransferError: it did not answer, or not what was asked.
             SizeMismatch: it has one of another size.
         """
-        path = f"/v2/{self.reference.repository}/blobs/{blob.digest}"
-        whole = span == Span(0, blob.size)
-        headers = {} if whole else {"Range": span.header}
-        response = self.endpoint.send("GET", path, headers)
-        if response.is_client_error and not self.endpoint.is_own(response):
-            response.close()
-            response = self.endpoint.send("GET", path, headers)
+        headers = {} if span == Span(0, blob.size) else {"Range": span.header}
+        response = self._ask(blob, headers, avoid)
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and headers:
             response.close()
-            response = self.endpoint.send("GET", path)
+            response = self._ask(blob, {}, avoid)
+        forget = partial(self.locations.forget, blob.digest, response.url)
         try:
             if not response.is_success:
                 raise self._blob_error(response, blob)
-            return open_body(response, blob, span)
+            body = open_body(response, blob, span, on_broken=forget)
         except BaseException:
+            forget()
             response.close()
             raise
+        if not self.endpoint.is_own(response):
+            self.locations.learn(blob.digest, response.url)
+        return body
+
+    def _ask(
+        self, blob: Descriptor, headers: dict[str, str], avoid: frozenset[str]
+    ) -> httpx.Response:
+        """The reply of whoever has the blob.
+
+        A signed URL may have expired on the way: any refusal from where the registry pointed to is
+        asked about once more.
+        """
+        path = f"/v2/{self.reference.repository}/blobs/{blob.digest}"
+        response = self._ask_directly(blob, headers, avoid)
+        if response is None:
+            response = self._ask_registry(path, headers, avoid)
+        if response.is_client_error and not self.endpoint.is_own(response):
+            response.close()
+            self.locations.forget(blob.digest, response.url)
+            response = self._ask_registry(path, headers, avoid)
+        return response
+
+    def _ask_registry(
+        self, path: str, headers: dict[str, str], avoid: frozenset[str]
+    ) -> httpx.Response:
+        """The reply from where the registry sends to, another place than those to be avoided."""
+        for _ in range(_DETOURS):
+            response = self.endpoint.send("GET", path, headers)
+            if self.endpoint.is_own(response) or origin_of(response.url) not in avoid:
+                return response
+            response.close()
+        return self.endpoint.send("GET", path, headers)
+
+    def _ask_directly(
+        self, blob: Descriptor, headers: dict[str, str], avoid: frozenset[str]
+    ) -> httpx.Response | None:
+        """The reply from where the blob was before; None where only the registry can help.
+
+        Raises:
+            TransferError: that place fails; asking again leads to the registry.
+        """
+        url = self.locations.find(blob.digest, avoid=avoid)
+        if url is None:
+            return None
+        try:
+            response = self.endpoint.fetch(url, headers)
+        except OciPullError as error:
+            self.locations.forget(blob.digest, url)
+            if error.retryable:
+                raise
+            # Its name or its certificate is gone for good; the registry may know another one.
+            return None
+        if response.url != url:
+            # It points on by now: what comes of that says nothing about the URL itself.
+            self.locations.forget(blob.digest, url)
+        return response
 
     def _manifest(self, selector: str) -> str:
         return f"/v2/{self.reference.repository}/manifests/{selector}"

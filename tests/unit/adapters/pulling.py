@@ -11,6 +11,7 @@ import httpx
 from oci_pull.adapters.registry.auth import RegistryAuth
 from oci_pull.adapters.registry.endpoint import Endpoint
 from oci_pull.adapters.registry.http import Network, make_client
+from oci_pull.adapters.registry.locations import Locations
 from oci_pull.adapters.registry.source import RegistrySource
 from oci_pull.oci.credential import Anonymous, Credential
 from oci_pull.oci.descriptor import Descriptor
@@ -69,23 +70,26 @@ class Puller:
             clock=self.clock,
         )
         self.endpoint = Endpoint(self.reference, self.client, self.auth, plain_http=self.plain_http)
-        self.source = RegistrySource(self.reference, self.endpoint, self.auth)
+        locations = Locations(now=self.clock.now)
+        self.source = RegistrySource(self.reference, self.endpoint, self.auth, locations)
 
     def _credential(self) -> Credential:
         self.asked += 1
         return self.credential
 
-    def read(self, span: Span = WHOLE, blob: Descriptor = BLOB) -> bytes:
+    def read(
+        self, span: Span = WHOLE, blob: Descriptor = BLOB, *, avoid: frozenset[str] = frozenset()
+    ) -> bytes:
         """The body of a reply to its end."""
-        body = self.source.open(blob, span, cancel=GO_ON)
-        found = b""
+        body = self.source.open(blob, span, cancel=GO_ON, avoid=avoid)
+        found = bytearray()
         view = memoryview(bytearray(700))
         try:
             while count := body.readinto(view):
                 found += view[:count]
         finally:
             body.close()
-        return found
+        return bytes(found)
 
     def document(self, selector: str | Digest = "v1") -> bytes:
         return self.source.document(selector).raw

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from oci_pull.adapters.clock import SystemClock
+from oci_pull.adapters.clock import Deadline, SystemClock
 from oci_pull.errors import Cancelled
+from tests.fakes.clock import FakeClock
 
 
 class Countdown:
@@ -47,3 +48,25 @@ def test_even_no_wait_sees_a_cancel() -> None:
     cancel.set()
     with pytest.raises(Cancelled):
         SystemClock().wait(0, cancel)
+
+
+def test_a_deadline_is_set_when_its_time_has_come() -> None:
+    clock = FakeClock(1000)
+    deadline = Deadline(threading.Event(), clock, 1010)
+    clock.advance(9.9)
+    assert not deadline.is_set()
+    clock.advance(0.1)
+    assert deadline.is_set()
+
+
+def test_a_deadline_is_set_when_its_user_wants_to_stop() -> None:
+    cancel = threading.Event()
+    deadline = Deadline(cancel, FakeClock(1000), 1010)
+    cancel.set()
+    assert deadline.is_set()
+
+
+def test_a_deadline_ends_a_wait() -> None:
+    clock = SystemClock()
+    with pytest.raises(Cancelled):
+        clock.wait(3600, Deadline(threading.Event(), clock, clock.now()))

@@ -393,3 +393,23 @@ def test_a_second_edit_is_set_aside_beside_the_first(target: Target) -> None:
     target.fill(V2)
     aside = target.path / ".oci-pull" / "edited"
     assert {path.read_bytes() for path in aside.iterdir()} == {b"first", b"second", b"third"}
+
+
+def test_beside_the_cache_only_small_files_are_added(shelf: Shelf, tmp_path: Path) -> None:
+    target = Target(shelf, tmp_path / "out" / "model")
+    layout = shelf.layout(V1)
+    small = len(V1["config.json"]) + len(V1["a/tokenizer.json"])
+    assert target.output.added(layout, unpacked=10**9) == small
+
+
+def test_on_another_file_system_everything_that_changes_is_added(
+    shelf: Shelf, elsewhere: Path
+) -> None:
+    target = Target(shelf, elsewhere / "model")
+    small = len(V1["config.json"]) + len(V1["a/tokenizer.json"])
+    weights = len(WEIGHTS)
+    assert target.output.added(shelf.layout(V1), unpacked=7) == small + weights + 7
+    target.fill(V1)
+    assert target.output.added(shelf.layout(V1), unpacked=0) == small
+    (target.path / "a" / "model.safetensors").unlink()
+    assert target.output.added(shelf.layout(V1), unpacked=0) == small + weights

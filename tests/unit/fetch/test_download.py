@@ -11,7 +11,6 @@ from typing import cast
 import pytest
 
 from oci_pull.errors import (
-    BadReply,
     BlobUnknown,
     Busy,
     Cancelled,
@@ -24,17 +23,17 @@ from oci_pull.errors import (
     ServerFailed,
     SizeMismatch,
 )
-from oci_pull.events import Fetched, Restarted, Retrying, Started, Unpacking, Waiting
-from oci_pull.fetch.retry import RetryPolicy
+from oci_pull.events import Committed, Restarted, Retrying, Reused, Started, Unpacking, Waiting
+from oci_pull.fetch.retry import Patience
 from oci_pull.oci.ranges import Span
 from oci_pull.oci.verify import Verified
 from oci_pull.ports import Job, Reader
-from tests.fakes.memory import ORIGIN, Reply
-from tests.unit.fetch.support import World, content_of
+from tests.fakes.memory import ORIGIN, PATIENCE, MemoryPartial, Reply
+from tests.unit.fetch.support import World, content_of, in_background
 
 SIZE = 1_000_000
 CONTENT = content_of(SIZE)
-RECORDED = 1024 * 1024
+RECORDED = 512 * 1024
 CUT = ConnectionFailed("it was cut")
 
 
@@ -52,8 +51,8 @@ def test_a_blob_is_fetched_in_one_go(world: World) -> None:
     assert found[world.blob.digest].path.read_bytes() == CONTENT
     assert world.source.spans(world.blob) == [Span(0, SIZE)]
     assert session.fetched == SIZE
-    assert world.observer.of(Fetched) == [Fetched("blob 0", world.blob.digest, SIZE)]
-    assert all(stream.closed for stream in world.source.streams)
+    assert world.observer.of(Committed) == [Committed("blob 0", world.blob.digest, SIZE)]
+    assert all(stream.closed.is_set() for stream in world.source.streams)
 
 
 def test_an_empty_blob_needs_no_connection(tmp_path: Path) -> None:
@@ -78,7 +77,8 @@ def test_a_blob_that_is_there_is_not_fetched(world: World) -> None:
     world.store.put(world.blob, CONTENT)
     session = world.session()
     assert session.fetch(world.jobs())[world.blob.digest].path.read_bytes() == CONTENT
-    assert (world.source.opened, session.fetched, world.observer.events) == ([], 0, [])
+    assert (world.source.opened, session.fetched) == ([], 0)
+    assert world.observer.events == [Reused("blob 0", world.blob.digest, SIZE)]
 
 
 def test_a_complete_partial_is_proved_and_not_fetched(world: World) -> None:
@@ -95,7 +95,7 @@ def test_a_complete_partial_is_proved_and_not_fetched(world: World) -> None:
 def test_every_cut_connection_makes_progress(world: World, cut_after: int) -> None:
     """Fewer bytes than a buffer are progress too."""
     world.source.script(world.blob, *[Reply(cut_after=cut_after)] * 9)
-    session = world.session(policy=RetryPolicy(retries=1))
+    session = world.session(patience=Patience(retries=1))
     session.fetch(world.jobs())
     assert world.fetched(world.blob) == CONTENT
     assert session.fetched == SIZE
@@ -103,8 +103,8 @@ def test_every_cut_connection_makes_progress(world: World, cut_after: int) -> No
         n * cut_after for n in range(10) if n * cut_after < SIZE
     ]
     retries = world.observer.of(Retrying)
-    assert {(each.attempt, each.attempts, each.wait) for each in retries} == {(1, 1, 0.5)}
-    assert all(stream.closed for stream in world.source.streams)
+    assert {(each.attempt, each.attempts, each.wait) for each in retries} == {(1, 1, 0.0)}
+    assert all(stream.closed.is_set() for stream in world.source.streams)
 
 
 def test_a_body_that_ends_early_is_asked_for_again(world: World) -> None:
@@ -117,8 +117,9 @@ def test_a_body_that_ends_early_is_asked_for_again(world: World) -> None:
 def test_without_progress_it_gives_up_and_keeps_what_it_has(world: World) -> None:
     world.source.script(world.blob, Reply(cut_after=300_000), *[Reply(error=CUT)] * 9)
     with pytest.raises(ConnectionFailed):
-        world.session(policy=RetryPolicy(retries=3)).fetch(world.jobs())
-    assert world.clock.waits == [0.5, 1.0, 2.0]
+        world.session(patience=Patience(retries=3)).fetch(world.jobs())
+    # The first after progress is at once.
+    assert world.clock.waits == [0.5, 1.0]
     partial = world.store.partial(world.blob)
     assert partial.present == (Span(0, 300_000),)
     assert partial.data[:300_000] == CONTENT[:300_000]
@@ -167,7 +168,7 @@ def test_a_server_without_ranges_that_cuts_before_anything_new_is_given_up(world
     world.store.partial(world.blob).put((0, CONTENT[:300_000]))
     world.source.script(world.blob, *[Reply(no_ranges=True, cut_after=200_000)] * 9)
     with pytest.raises(ConnectionFailed):
-        world.session(policy=RetryPolicy(retries=2)).fetch(world.jobs())
+        world.session(patience=Patience(retries=2)).fetch(world.jobs())
     assert len(world.source.opened) == 3
     assert world.store.partial(world.blob).present == (Span(0, 300_000),)
 
@@ -240,7 +241,7 @@ def test_a_data_file_that_is_shorter_than_its_journal_starts_over(world: World) 
     partial.discard = lambda: (discard(), grow())[0]  # type: ignore[method-assign, func-returns-value]
     world.session().fetch(world.jobs())
     assert world.fetched(world.blob) == CONTENT
-    assert grown == [200_000]
+    assert grown == [200_000 + SIZE - 300_000], "what was fetched came behind the end"
 
 
 # --- the counters and the journal
@@ -255,10 +256,17 @@ def test_the_counter_never_runs_backwards(tmp_path: Path) -> None:
     def look(_: int) -> None:
         seen.append(world.observer.of(Started)[0].counter.value)
 
+    discard = world.store.partial(world.blob).discard
+
+    def discarding() -> None:
+        look(0)
+        discard()
+
+    world.store.partial(world.blob).discard = discarding  # type: ignore[method-assign]
     world.clock.on_wait = look
     world.session().fetch(world.jobs())
     look(0)
-    assert seen == sorted(seen) == [600_000, SIZE, SIZE]
+    assert seen == sorted(seen) == [SIZE, SIZE]
 
 
 def test_a_long_download_is_recorded_on_the_way(tmp_path: Path) -> None:
@@ -267,7 +275,7 @@ def test_a_long_download_is_recorded_on_the_way(tmp_path: Path) -> None:
     seen: list[tuple[Span, ...]] = []
     world.source.script(world.blob, Reply(cut_after=RECORDED + 1000))
     with pytest.raises(ConnectionFailed):
-        world.session(policy=RetryPolicy(retries=0)).fetch(world.jobs())
+        world.session(patience=Patience(retries=0)).fetch(world.jobs())
     partial = world.store.partial(world.blob)
     assert partial.present == (Span(0, RECORDED + 1000),)
     record = partial.record
@@ -323,7 +331,7 @@ def test_nobody_is_waited_for_longer_than_the_lock_timeout(world: World) -> None
     world.store.taken_by[world.blob.digest] = "pid 7 on nas"
     before = world.clock.now()
     with pytest.raises(Busy, match="pid 7 on nas"):
-        world.session(lock_timeout=12).fetch(world.jobs())
+        world.session(patience=Patience(lock_timeout=12)).fetch(world.jobs())
     assert world.clock.now() - before == pytest.approx(12, abs=1)
 
 
@@ -358,8 +366,7 @@ def test_a_cancel_stops_the_hashing_of_what_is_there(tmp_path: Path, left: int) 
     partial.pread = cancelling  # type: ignore[method-assign]
     with pytest.raises(Cancelled):
         world.session().fetch(world.jobs())
-    assert world.source.opened == []
-    assert partial.present == (Span(0, left),)
+    assert partial.present == (Span(0, SIZE),), "what came is kept"
 
 
 def test_a_cancel_while_bytes_are_skipped_stops(world: World) -> None:
@@ -432,8 +439,8 @@ def test_a_few_bytes_of_a_stored_blob_need_no_connection(world: World) -> None:
 
 
 def test_reading_fails_as_fetching_does(world: World) -> None:
-    world.source.script(world.blob, *[Reply(error=BadReply("another range"))] * 9)
-    with pytest.raises(BadReply):
+    world.source.script(world.blob, *[Reply(error=ServerFailed("503"))] * 9)
+    with pytest.raises(ServerFailed):
         world.session().read([(world.blob, Span(100, 300))])
     assert {each.name for each in world.observer.of(Retrying)} == {str(world.blob.digest)}
     assert not list(world.store.held)
@@ -493,3 +500,300 @@ def test_what_cannot_be_published_is_discarded(world: World) -> None:
     with pytest.raises(NoSpace):
         world.session().fetch([Job("archive", world.blob, unpacker)])
     assert unpacker.log[-1] == "discard"
+
+
+# --- large blobs, which several connections may bring and a thread of its own finishes
+
+
+MIB = 1024 * 1024
+#: The clock runs as fast as several threads look at it.
+ENDLESS = Patience(lock_timeout=float("inf"))
+LARGE = content_of(9 * MIB)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> World:
+    return World(tmp_path, LARGE, piece=MIB)
+
+
+def assert_fetched(world: World) -> None:
+    assert all(
+        world.fetched(blob) == content
+        for blob, content in zip(world.blobs, world.contents, strict=True)
+    )
+    assert not list(world.store.held)
+    assert world.source.serving == []
+
+
+def test_a_large_blob_is_fetched_in_one_go_where_nobody_helps(large: World) -> None:
+    session = large.session()
+    session.fetch(large.jobs())
+    assert_fetched(large)
+    assert large.source.spans(large.blob) == [Span(0, len(LARGE))]
+    assert session.fetched == len(LARGE)
+
+
+@pytest.mark.parametrize("cut_after", [1, 1_000_000, 3 * MIB])
+def test_a_large_blob_survives_cuts(large: World, cut_after: int) -> None:
+    large.source.script(large.blob, *[Reply(cut_after=cut_after)] * 5)
+    session = large.session(patience=Patience(retries=1))
+    session.fetch(large.jobs())
+    assert_fetched(large)
+    assert session.fetched == len(LARGE)
+
+
+def test_of_a_large_blob_only_the_holes_are_fetched(large: World) -> None:
+    partial = large.store.partial(large.blob)
+    partial.put((0, LARGE[: 2 * MIB]), (3 * MIB, LARGE[3 * MIB : 5 * MIB]))
+    session = large.session()
+    session.fetch(large.jobs())
+    assert_fetched(large)
+    assert large.source.spans(large.blob) == [
+        Span(2 * MIB, 3 * MIB),
+        Span(5 * MIB, 9 * MIB),
+    ]
+    assert session.fetched == 5 * MIB
+
+
+def test_a_large_complete_partial_is_proved_and_not_fetched(large: World) -> None:
+    large.store.partial(large.blob).put((0, LARGE))
+    large.session().fetch(large.jobs())
+    assert_fetched(large)
+    assert large.source.opened == []
+
+
+def test_a_large_blob_is_read_from_the_start_where_there_are_no_ranges(large: World) -> None:
+    partial = large.store.partial(large.blob)
+    partial.put((0, LARGE[: 2 * MIB]), (3 * MIB, LARGE[3 * MIB : 5 * MIB]))
+    large.source.usual = Reply(no_ranges=True)
+    session = large.session()
+    session.fetch(large.jobs())
+    assert_fetched(large)
+    assert session.fetched == len(LARGE)
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_a_large_blob_that_came_wrong_is_fetched_again(large: World, is_followed: bool) -> None:
+    large.source.script(large.blob, Reply(corrupt=True, origin="wrong:1"))
+    # With one core, one blob is enough to keep it busy, and is hashed by who fetches it.
+    session = large.session(cores=2 if is_followed else 1)
+    session.fetch(large.jobs())
+    assert_fetched(large)
+    assert large.source.avoided == [frozenset(), {"wrong:1"}]
+    assert len(large.observer.of(Restarted)) == 1
+
+
+def test_a_large_wrong_prefix_starts_over(large: World) -> None:
+    large.store.partial(large.blob).put((0, bytes(2 * MIB)))
+    session = large.session()
+    session.fetch(large.jobs())
+    assert_fetched(large)
+    assert session.fetched == 16 * MIB
+
+
+def test_a_large_blob_that_stays_wrong_is_given_up(large: World) -> None:
+    large.source.usual = Reply(corrupt=True)
+    with pytest.raises(DigestMismatch):
+        large.session().fetch(large.jobs())
+    assert len(large.source.opened) == 2
+    assert not list(large.store.held)
+
+
+def test_a_large_blob_that_another_process_finishes_is_reused(large: World) -> None:
+    large.store.taken_by[large.blob.digest] = "pid 7 on nas"
+
+    def finish(count: int) -> None:
+        if count == 3:
+            large.store.put(large.blob, LARGE)
+            del large.store.taken_by[large.blob.digest]
+
+    large.clock.on_wait = finish
+    large.session(patience=ENDLESS).fetch(large.jobs())
+    assert_fetched(large)
+    assert large.observer.of(Reused) == [Reused("blob 0", large.blob.digest, len(LARGE))]
+    assert large.source.opened == []
+
+
+def test_a_large_blob_that_is_taken_over_at_the_end_is_waited_for(large: World) -> None:
+    large.store.steals.append("pid 9 on nas")
+
+    def finish(count: int) -> None:
+        if count == 1:
+            large.store.put(large.blob, LARGE)
+            large.store.taken_by.clear()
+
+    large.clock.on_wait = finish
+    large.session(patience=ENDLESS).fetch(large.jobs())
+    assert large.observer.of(Waiting) == [Waiting("blob 0", "pid 9 on nas")]
+    assert len(large.source.opened) == 1
+    assert_fetched(large)
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_large_archive_is_unpacked_with_proof(large: World, is_stored: bool) -> None:
+    if is_stored:
+        large.store.put(large.blob, LARGE)
+    unpacker = Unpacker()
+    large.session().fetch(large.jobs(unpacker))
+    assert unpacker.seen == LARGE
+    assert unpacker.log == [f"publish {large.blob.digest.short}", "discard"]
+    assert_fetched(large)
+
+
+def test_a_large_archive_that_came_wrong_is_fetched_again(large: World) -> None:
+    class Picky(Unpacker):
+        def consume(self, reader: Reader) -> Unpacker:
+            super().consume(reader)
+            self.seen, seen = b"", self.seen
+            if seen != LARGE:
+                raise DamagedArchive("it is none")
+            return self
+
+    unpacker = Picky()
+    large.source.script(large.blob, Reply(corrupt=True))
+    large.session().fetch(large.jobs(unpacker))
+    assert unpacker.log == [f"publish {large.blob.digest.short}", "discard"]
+    assert_fetched(large)
+
+
+def test_the_first_bytes_that_were_read_are_kept_for_a_large_blob(large: World) -> None:
+    session = large.session()
+    assert list(session.read([(large.blob, Span(0, MIB))])) == [LARGE[:MIB]]
+    session.fetch(large.jobs())
+    assert_fetched(large)
+    assert session.fetched == len(LARGE)
+
+
+# --- several connections for one blob
+
+
+def test_several_connections_share_what_would_take_long(large: World) -> None:
+    throttle = large.throttled(1)
+    session = large.session()
+    fetching = in_background(lambda: session.fetch(large.jobs()))
+    large.source.wait_for_requests(3)
+    throttle.open()
+    fetching.result(PATIENCE)
+    assert_fetched(large)
+    assert session.fetched == len(LARGE)
+    assert sum(span.start > 0 for span in large.source.spans(large.blob)) >= 2
+
+
+def test_of_several_hosts_each_is_believed_alone_once(large: World) -> None:
+    throttle = large.throttled(1)
+    large.source.script(
+        large.blob,
+        Reply(throttle=throttle, origin="one:1"),
+        Reply(throttle=throttle, origin="two:2", corrupt=True),
+    )
+    fetching = in_background(lambda: large.session(jobs=2).fetch(large.jobs()))
+    large.source.wait_for_requests(2)
+    throttle.open()
+    fetching.result(PATIENCE)
+    assert_fetched(large)
+    assert large.source.avoided[-1], "somebody is avoided"
+    assert not large.source.avoided[-1] >= {"one:1", "two:2"}
+
+
+def test_who_joins_at_a_server_without_ranges_leaves_again(large: World) -> None:
+    throttle = large.throttled(1)
+    large.source.usual = Reply(no_ranges=True, throttle=throttle)
+    fetching = in_background(lambda: large.session().fetch(large.jobs()))
+    large.source.wait_for_requests(2)
+    throttle.open()
+    fetching.result(PATIENCE)
+    assert_fetched(large)
+    first, *joined = large.source.spans(large.blob)
+    assert first == Span(0, len(LARGE))
+    assert all(span.start for span in joined)
+    assert len(joined) < 4, "nobody else has to find that out"
+
+
+@pytest.mark.parametrize("error", [CUT, ServerFailed("503")])
+def test_who_joins_and_is_cut_tries_again(large: World, error: OciPullError) -> None:
+    throttle = large.throttled(1)
+    large.source.script(
+        large.blob, Reply(throttle=throttle), Reply(error=error), Reply(cut_after=100)
+    )
+    fetching = in_background(lambda: large.session(jobs=2).fetch(large.jobs()))
+    large.source.wait_for_requests(4)
+    throttle.open()
+    fetching.result(PATIENCE)
+    assert_fetched(large)
+
+
+# --- stopping large ones
+
+
+@pytest.mark.parametrize("size", [1000, len(LARGE)])
+def test_a_cancel_leaves_who_is_connecting_and_frees_the_blob(tmp_path: Path, size: int) -> None:
+    world = World(tmp_path, LARGE[:size])
+    connects = threading.Event()
+    world.source.usual = Reply(connects=connects)
+    fetching = in_background(lambda: world.session().fetch(world.jobs()))
+    world.source.wait_for_requests(1)
+    world.cancel.set()
+    with pytest.raises(Cancelled):
+        fetching.result(PATIENCE)
+    assert isinstance(world.store.claim(world.blob), MemoryPartial), "it can be claimed at once"
+    connects.set()
+
+
+@pytest.mark.parametrize("size", [8 * MIB, len(LARGE)])
+def test_a_cancel_in_the_middle_keeps_what_came(tmp_path: Path, size: int) -> None:
+    world = World(tmp_path, LARGE[:size])
+    hold = threading.Event()
+    world.source.usual = Reply(hold=hold, hold_after=MIB)
+    fetching = in_background(lambda: world.session().fetch(world.jobs()))
+    world.source.wait_for_streams(1)
+    world.cancel.set()
+    with pytest.raises(Cancelled):
+        fetching.result(PATIENCE)
+    assert world.store.partial(world.blob).present == (Span(0, MIB),)
+    assert not list(world.store.held)
+
+
+@pytest.mark.parametrize("size", [8 * MIB, len(LARGE)])
+@pytest.mark.parametrize("method", ["commit", "pread", "write_at", "discard"])
+def test_a_cancel_while_the_disk_is_slow_releases_the_file_when_it_is_done(
+    tmp_path: Path, size: int, method: str
+) -> None:
+    world = World(tmp_path, LARGE[:size])
+    partial = world.store.partial(world.blob)
+    partial.put((0, bytes(MIB) if method == "discard" else LARGE[:MIB]))
+    entered, leaves, released = threading.Event(), threading.Event(), threading.Event()
+    original, release = getattr(partial, method), partial.release
+
+    def slow(*args: object) -> object:
+        entered.set()
+        assert leaves.wait(PATIENCE)
+        return original(*args)
+
+    def releasing() -> None:
+        release()
+        released.set()
+
+    setattr(partial, method, slow)
+    partial.release = releasing  # type: ignore[method-assign]
+    fetching = in_background(lambda: world.session().fetch(world.jobs()))
+    assert entered.wait(PATIENCE)
+    world.cancel.set()
+    with pytest.raises(Cancelled):
+        fetching.result(PATIENCE)
+    assert not released.is_set(), "it is still used"
+    leaves.set()
+    assert released.wait(PATIENCE)
+    assert partial.releases == 1
+
+
+def test_a_cancel_while_an_archive_is_unpacked_stops(large: World) -> None:
+    class Cancelling(Unpacker):
+        def consume(self, reader: Reader) -> Unpacker:
+            reader.read(10)
+            large.cancel.set()
+            return super().consume(reader)
+
+    with pytest.raises(Cancelled):
+        large.session().fetch(large.jobs(Cancelling()))
+    assert not list(large.store.held)
+    assert large.fetched(large.blob) is None

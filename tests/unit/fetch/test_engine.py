@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -18,21 +15,11 @@ from oci_pull.errors import (
     RateLimited,
     ServerFailed,
 )
-from oci_pull.events import Fetched, Retrying, Started, Tick
-from oci_pull.fetch.retry import RetryPolicy
+from oci_pull.events import Committed, Retrying, Started, Tick
+from oci_pull.fetch.retry import Patience
 from oci_pull.oci.ranges import Span
 from tests.fakes.memory import PATIENCE, Reply
-from tests.unit.fetch.support import World, content_of
-
-T = TypeVar("T")
-
-
-def in_background(work: Callable[[], T]) -> Future[T]:
-    executor = ThreadPoolExecutor(1)
-    try:
-        return executor.submit(work)
-    finally:
-        executor.shutdown(wait=False)
+from tests.unit.fetch.support import World, content_of, in_background
 
 
 def test_several_blobs_come_the_largest_first(tmp_path: Path) -> None:
@@ -45,7 +32,7 @@ def test_several_blobs_come_the_largest_first(tmp_path: Path) -> None:
     }
     assert [each.size for each in world.observer.of(Started)] == [300_000, 70_000, 500, 10]
     assert session.fetched == sum(map(len, contents))
-    assert len(world.observer.of(Fetched)) == 4
+    assert len(world.observer.of(Committed)) == 4
 
 
 def test_nothing_to_fetch_is_done_at_once(tmp_path: Path) -> None:
@@ -70,7 +57,7 @@ def test_there_are_no_more_connections_than_jobs(tmp_path: Path, jobs: int) -> N
 def test_the_same_blob_twice_is_fetched_once(tmp_path: Path) -> None:
     world = World(tmp_path, content_of(1000))
     # The clock runs as fast as the second one looks, and the first one takes its time.
-    session = world.session(lock_timeout=float("inf"))
+    session = world.session(patience=Patience(lock_timeout=float("inf")))
     session.fetch([*world.jobs(), *world.jobs()])
     assert session.fetched == 1000
 
@@ -93,7 +80,7 @@ def test_the_first_failure_stops_the_others_and_keeps_what_they_have(tmp_path: P
     assert [world.store.partial(blob).present for blob in (slow, also_slow)] == [
         (Span(0, 1000),)
     ] * 2
-    assert all(stream.closed for stream in world.source.streams)
+    assert all(stream.closed.is_set() for stream in world.source.streams)
 
 
 def test_a_failure_leaves_the_rest_of_the_queue_alone(tmp_path: Path) -> None:
@@ -113,7 +100,7 @@ def test_a_cancel_cuts_what_waits_for_bytes_and_releases_it(tmp_path: Path) -> N
     world.cancel.set()
     with pytest.raises(Cancelled):
         fetching.result(PATIENCE)
-    assert all(stream.aborted.is_set() and stream.closed for stream in streams)
+    assert all(stream.aborted.is_set() and stream.closed.is_set() for stream in streams)
     assert [partial.releases for partial in world.store.partials.values()] == [1, 1]
     assert not world.observer.of(Retrying)
 
@@ -209,7 +196,7 @@ def test_a_question_is_asked_again_until_it_is_answered(tmp_path: Path) -> None:
     ("error", "asked"),
     [
         (ConnectionFailed("cut"), 4),
-        (RateLimited("429"), 2),
+        (RateLimited("429"), 4),
         (ManifestUnknown("no such tag"), 1),
         (ValueError("a bug"), 1),
     ],
@@ -224,7 +211,7 @@ def test_a_question_is_given_up(tmp_path: Path, error: Exception, asked: int) ->
         raise error
 
     with pytest.raises(type(error), match=str(error)):
-        world.session(policy=RetryPolicy(retries=3)).persist("the manifest", ask)
+        world.session(patience=Patience(retries=3)).persist("the manifest", ask)
     assert len(times) == asked
 
 
@@ -239,3 +226,84 @@ def test_a_cancel_does_not_wait_for_the_answer(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         world.session().persist("the manifest", ask)
     answer.set()
+
+
+# --- large and small ones together
+
+
+MIB = 1024 * 1024
+
+
+def test_a_failure_stops_large_blobs_in_the_middle_and_keeps_what_they_have(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, content_of(10 * MIB, 1), content_of(9 * MIB, 2), content_of(100, 3))
+    *large, gone = world.blobs
+    for blob in large:
+        world.source.script(blob, Reply(hold=threading.Event(), hold_after=2 * MIB))
+    fails = threading.Event()
+    world.source.script(gone, Reply(hold=fails, cut_after=0, error=BlobUnknown("no such blob")))
+    fetching = in_background(lambda: world.session().fetch(world.jobs()))
+    world.source.wait_for_streams(3)
+    fails.set()
+    with pytest.raises(BlobUnknown):
+        fetching.result(PATIENCE)
+    assert [world.store.partial(blob).present for blob in large] == [(Span(0, 2 * MIB),)] * 2
+    assert not list(world.store.held)
+    world.session().fetch(world.jobs())
+    assert [world.fetched(blob) for blob in world.blobs] == list(world.contents)
+    assert world.source.spans(world.blob)[1].start == 2 * MIB
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_blob_that_others_have_keeps_nobody_from_the_rest(tmp_path: Path, jobs: int) -> None:
+    world = World(tmp_path, content_of(10 * MIB, 1), content_of(9 * MIB, 2), content_of(100, 3))
+    theirs = world.blob
+    world.store.taken_by[theirs.digest] = "pid 7 on nas"
+
+    def give_up(count: int) -> None:
+        # Nobody waits for them before the rest is done.
+        if count == 1:
+            assert len(world.observer.of(Committed)) == 2
+            world.store.taken_by.clear()
+
+    world.clock.on_wait = give_up
+    world.session(jobs=jobs).fetch(world.jobs())
+    assert [each.name for each in world.observer.of(Committed)][-1] == "blob 0"
+    assert [world.fetched(blob) for blob in world.blobs] == list(world.contents)
+
+
+def test_small_blobs_come_beside_large_ones(tmp_path: Path) -> None:
+    """With eight connections for large ones there are sixteen in all."""
+    small = [content_of(1000 + seed, seed) for seed in range(20)]
+    large = [content_of(8 * MIB + 1 + seed, seed) for seed in range(9)]
+    world = World(tmp_path, *large, *small)
+    hold = threading.Event()
+    world.source.usual = Reply(hold=hold)
+    fetching = in_background(lambda: world.session(jobs=8).fetch(world.jobs()))
+    world.source.wait_for_streams(16)
+    sizes = [span.size for _, span in world.source.opened]
+    hold.set()
+    fetching.result(PATIENCE)
+    assert (len(sizes), sum(size > 8 * MIB for size in sizes)) == (16, 8)
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_rate_holds_for_all_connections_together(tmp_path: Path, jobs: int) -> None:
+    world = World(tmp_path, *(content_of(100_000, seed) for seed in range(5)))
+    world.clock.advance = lambda seconds: None  # type: ignore[method-assign]
+    world.session(jobs=jobs, limit_rate=50_000).fetch(world.jobs())
+    # The clock stands still: whoever comes last waits for everything that was taken before.
+    assert max(world.clock.waits) == pytest.approx(500_000 / 50_000 - 0.2)
+
+
+def test_bytes_of_many_blobs_are_read_in_the_order_that_was_asked(tmp_path: Path) -> None:
+    world = World(tmp_path, *(content_of(9 * MIB + seed, seed) for seed in range(4)))
+    wanted = [(blob, Span(100 * n, 100 * n + 50)) for n, blob in enumerate(world.blobs)]
+    found = world.session(jobs=2).read([*wanted, *reversed(wanted)])
+    expected = [
+        content[span.start : span.end]
+        for content, (_, span) in zip(world.contents, wanted, strict=True)
+    ]
+    assert list(found) == [*expected, *reversed(expected)]
+    assert not list(world.store.held)

@@ -15,10 +15,10 @@ from oci_pull.errors import (
     TlsFailed,
     TransferError,
 )
-from oci_pull.fetch.retry import Budget, RetryPolicy
+from oci_pull.fetch.retry import Budget, Patience
 
 
-def budget(policy: RetryPolicy = RetryPolicy(), random: float = 1.0) -> Budget:
+def budget(policy: Patience = Patience(), random: float = 1.0) -> Budget:
     return Budget(policy, lambda: random)
 
 
@@ -42,10 +42,10 @@ def waits(of: Budget, error: TransferError) -> list[float]:
         (ServerFailed("503"), [0.5, 1, 2, 4, 8, 16, 30, 30]),
         (BadReply("another range"), [0.5, 1, 2, 4, 8, 16, 30, 30]),
         (refused(), [0.5, 1, 2, 4]),
-        (RateLimited("429"), [0.5]),
+        (RateLimited("429"), [0.5, 1, 2, 4]),
         (RateLimited("429", retry_after=7), [7] * 8),
         (ServerFailed("503", retry_after=300), [300] * 8),
-        (RateLimited("429", retry_after=0), [0] * 8),
+        (ServerFailed("503", retry_after=0), [0.5, 1, 2, 4, 8, 16, 30, 30]),
         (RateLimited("429", retry_after=301), []),
         (NameNotResolved("no such host"), []),
         (TlsFailed("not trusted"), []),
@@ -67,24 +67,34 @@ def test_jitter_takes_up_to_half_off(random: float, expected: float) -> None:
 @pytest.mark.parametrize(
     ("policy", "error", "tries"),
     [
-        (RetryPolicy(retries=0), ServerFailed("503"), 0),
-        (RetryPolicy(retries=2), ServerFailed("503"), 2),
-        (RetryPolicy(retries=2), refused(), 2),
-        (RetryPolicy(retries=20), refused(), 4),
-        (RetryPolicy(max_wait=5), RateLimited("429", retry_after=6), 0),
-        (RetryPolicy(retries=1), RateLimited("429", retry_after=6), 1),
+        (Patience(retries=0), ServerFailed("503"), 0),
+        (Patience(retries=2), ServerFailed("503"), 2),
+        (Patience(retries=2), refused(), 2),
+        (Patience(retries=20), refused(), 4),
+        (Patience(max_wait=5), RateLimited("429", retry_after=6), 0),
+        (Patience(retries=1), RateLimited("429", retry_after=6), 1),
     ],
 )
-def test_the_policy_limits_the_tries(policy: RetryPolicy, error: TransferError, tries: int) -> None:
+def test_the_policy_limits_the_tries(policy: Patience, error: TransferError, tries: int) -> None:
     assert len(waits(budget(policy), error)) == tries
     assert budget(policy).attempts == policy.retries
 
 
 def test_progress_refills_the_budget() -> None:
-    some = budget(RetryPolicy(retries=2))
+    some = budget(Patience(retries=2))
     error = ConnectionFailed("cut")
+    assert (some.delay_after(error), some.delay_after(error)) == (0.5, 1.0)
     for _ in range(10):
-        assert (some.delay_after(error), some.delay_after(error)) == (0.5, 1.0)
         some.refill()
-    assert waits(some, error) == [0.5, 1.0]
+        # A connection that brought something is replaced at once.
+        assert (some.delay_after(error), some.delay_after(error)) == (0.0, 0.5)
+    some.refill()
+    assert waits(some, error) == [0.0, 0.5]
     assert some.failures == 3
+
+
+@pytest.mark.parametrize("error", [ServerFailed("503"), RateLimited("429"), refused()], ids=repr)
+def test_a_host_that_has_enough_is_left_alone_even_after_progress(error: TransferError) -> None:
+    some = budget()
+    some.refill()
+    assert some.delay_after(error) == 0.5

@@ -6,14 +6,16 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from oci_pull.adapters.cache.owner import Owner, this_host
-from oci_pull.adapters.cache.partial import OwnedPartial, claim, unfinished
+from oci_pull.adapters.cache.partial import OwnedPartial, abandoned, claim, unfinished
 from oci_pull.errors import Busy, DiskError, NoSpace, NotWritable
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.ranges import Span
@@ -26,6 +28,8 @@ CONTENT = bytes(range(256)) * 40
 BLOB = blob_of(CONTENT)
 PROOF = verify(BLOB, CONTENT)
 ELSEWHERE = "nas+00000000-7-1-ab"
+#: What is in the directory of an owner.
+PARTS = {"data", "journal", "reference"}
 
 
 def own(shelf: Shelf) -> OwnedPartial:
@@ -66,7 +70,7 @@ def silence(path: Path, seconds: float) -> None:
 
 def record(start: int, end: int) -> bytes:
     span = struct.pack("<QQ", start, end)
-    return span + struct.pack("<I", zlib.crc32(span))
+    return span + struct.pack("<I", zlib.crc32(span, zlib.crc32(BLOB.digest.hex.encode())))
 
 
 # --- who owns it
@@ -98,9 +102,8 @@ def test_an_empty_home_is_nobodys(shelf: Shelf) -> None:
         "free",
         f"{this_host()}-{2**22 + 1}-5-ab",
         f"{this_host()}-{os.getpid()}-5-ab",
-        "some junk",
     ],
-    ids=["given up", "dead", "pid used again", "foreign"],
+    ids=["given up", "dead", "pid used again"],
 )
 def test_what_nobody_has_is_taken_over(shelf: Shelf, owner: str) -> None:
     left = leave(shelf, (0, 1000), (2000, 3000), owner=owner)
@@ -110,9 +113,45 @@ def test_what_nobody_has_is_taken_over(shelf: Shelf, owner: str) -> None:
     view = memoryview(bytearray(1000))
     assert mine.pread(view, 2000) == 1000
     assert view == CONTENT[2000:3000]
-    if Owner.parse(owner) or owner == "free":
-        # By rename: a dead process does not write again.
-        assert (directory(shelf) / "data").stat().st_ino == inode
+    # By rename: a dead process does not write again.
+    assert (directory(shelf) / "data").stat().st_ino == inode
+
+
+def litter(shelf: Shelf) -> set[str]:
+    """What file managers and network file systems leave everywhere."""
+    home(shelf).mkdir(parents=True, exist_ok=True)
+    (home(shelf) / ".DS_Store").write_bytes(b"junk")
+    (home(shelf) / "zzz").write_bytes(b"junk")
+    (home(shelf) / "a directory").mkdir()
+    (home(shelf) / "b directory").symlink_to(home(shelf).parent)
+    return {".DS_Store", "zzz", "a directory", "b directory"}
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_what_is_not_ours_is_in_nobodys_way(shelf: Shelf, is_begun: bool) -> None:
+    if is_begun:
+        leave(shelf)
+    strange = litter(shelf)
+    assert unfinished(shelf.cache, BLOB).present == (1000 if is_begun else 0)
+    mine = own(shelf)
+    assert mine.present == ((Span(0, 1000),) if is_begun else ())
+    assert isinstance(claim(shelf.cache, BLOB), Taken)
+    put(mine, (1000, 2000))
+    mine.release()
+    mine = own(shelf)
+    assert mine.present == (Span(1000 - 1000 * is_begun, 2000),)
+    mine.commit(PROOF)
+    assert {path.name for path in home(shelf).iterdir()} == strange
+    assert [path.name for path in home(shelf).parent.iterdir()] == [BLOB.digest.hex]
+
+
+def test_a_partial_that_cannot_be_looked_into_has_nothing_for_us(open_path: Path) -> None:
+    shelf = Shelf(open_path)
+    leave(shelf)
+    home(shelf).chmod(0o000)
+    with without_privileges():
+        assert unfinished(shelf.cache, BLOB) == Unfinished()
+    home(shelf).chmod(0o755)
 
 
 def test_an_owner_on_another_host_with_a_heartbeat_has_it(shelf: Shelf) -> None:
@@ -148,7 +187,7 @@ def test_a_silent_owner_on_another_host_loses_it_and_cannot_write_to_it(shelf: S
         mine.pread(view, 0)
         assert view == CONTENT[:1000]
         assert (directory(shelf) / "data").stat().st_ino != os.fstat(asleep.fileno()).st_ino
-    assert {path.name for path in directory(shelf).iterdir()} == {"data", "journal"}
+    assert {path.name for path in directory(shelf).iterdir()} == PARTS
 
 
 def test_a_silent_owner_that_had_written_nothing_leaves_nothing(shelf: Shelf) -> None:
@@ -273,6 +312,43 @@ def test_data_of_another_size_starts_over(shelf: Shelf, size: int) -> None:
     assert own(shelf).present == (Span(10, 20),)
 
 
+def test_a_journal_that_cannot_be_read_loses_nothing(shelf: Shelf) -> None:
+    """As where no more files can be opened: that does not mean that nothing is there."""
+    journal = leave(shelf) / "journal"
+    good = journal.read_bytes()
+    journal.unlink()
+    journal.symlink_to(journal)
+    assert unfinished(shelf.cache, BLOB) == Unfinished()
+    with pytest.raises(DiskError):
+        claim(shelf.cache, BLOB)
+    assert directory(shelf).name == "free"
+    journal.unlink()
+    journal.write_bytes(good)
+    assert own(shelf).present == (Span(0, 1000),)
+
+
+def test_several_threads_write_one_blob(shelf: Shelf) -> None:
+    mine = own(shelf)
+    lock = threading.Lock()
+
+    def write(start: int) -> None:
+        put_at = range(start, len(CONTENT), 4 * 256)
+        for offset in put_at:
+            mine.write_at(offset, CONTENT[offset : offset + 256])
+            view = memoryview(bytearray(256))
+            assert mine.pread(view, offset) == 256
+            assert view == CONTENT[offset : offset + 256]
+            with lock:
+                mine.record(Span(offset, offset + 256))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(0, 4 * 256, 256)))
+    mine.release()
+    mine = own(shelf)
+    assert mine.present == (Span(0, len(CONTENT)),)
+    assert mine.commit(PROOF).path.read_bytes() == CONTENT
+
+
 def test_data_that_a_kill_left_read_only_is_gone_on_with(shelf: Shelf) -> None:
     """Just before the commit; a user who is not root could not open it again."""
     left = leave(shelf)
@@ -288,6 +364,71 @@ def test_a_blob_that_is_unfinished_is_counted(shelf: Shelf) -> None:
     assert unfinished(shelf.cache, BLOB) == Unfinished(2000, BLOB.size)
     (left / "data").unlink()
     assert unfinished(shelf.cache, BLOB) == Unfinished(2000, 0)
+
+
+def test_what_will_be_copied_needs_its_room_once_more(shelf: Shelf) -> None:
+    leave(shelf, (0, 1000), owner=ELSEWHERE)
+    assert unfinished(shelf.cache, BLOB) == Unfinished(1000, 0)
+
+
+# --- what nobody needs any more
+
+OLD = "docker.io/ai/x:latest"
+
+
+def begin(shelf: Shelf, content: bytes, reference: str, *spans: tuple[int, int]) -> OwnedPartial:
+    claimed = claim(shelf.cache, blob_of(content), reference)
+    assert isinstance(claimed, OwnedPartial)
+    for start, end in spans:
+        claimed.record(Span(start, end))
+    return claimed
+
+
+def test_what_was_begun_for_the_same_reference_and_is_not_needed_is_found(shelf: Shelf) -> None:
+    assert abandoned(shelf.cache, OLD, ()) == ()
+    begin(shelf, bytes(5000), OLD, (0, 2000), (3000, 3500)).release()
+    begin(shelf, bytes(6000), OLD, (0, 100)).release()
+    begin(shelf, bytes(7000), "docker.io/ai/y:latest", (0, 100)).release()
+    begin(shelf, bytes(8000), "", (0, 100)).release()
+    needed = [blob_of(bytes(6000)).digest, blob_of(b"not begun").digest]
+    assert [each.present for each in abandoned(shelf.cache, OLD, needed)] == [2500]
+    assert abandoned(shelf.cache, OLD, needed)[0].allocated >= 2500
+    assert {each.present for each in abandoned(shelf.cache, OLD, ())} == {2500, 100}
+
+
+def test_what_somebody_fetches_is_not_abandoned(shelf: Shelf) -> None:
+    mine = begin(shelf, bytes(5000), OLD, (0, 2000))
+    assert abandoned(shelf.cache, OLD, ()) == ()
+    mine.release()
+    home = shelf.cache.partial(blob_of(bytes(5000)).digest)
+    far = (home / "free").rename(home / ELSEWHERE)
+    assert abandoned(shelf.cache, OLD, ()) == ()
+    silence(far, 70)
+    assert [each.present for each in abandoned(shelf.cache, OLD, ())] == [2000]
+    far.rename(home / f"{this_host()}-{2**22 + 1}-5-ab")
+    assert [each.present for each in abandoned(shelf.cache, OLD, ())] == [2000]
+
+
+def test_a_reference_may_be_a_path_that_is_no_text(shelf: Shelf) -> None:
+    reference = f"oci:{os.fsdecode(b'/models/caf' + bytes([0xE9]))}:v1"
+    begin(shelf, bytes(5000), reference, (0, 2000)).release()
+    assert [each.present for each in abandoned(shelf.cache, reference, ())] == [2000]
+
+
+def test_whose_it_was_stays_known_when_it_is_taken_over(shelf: Shelf) -> None:
+    begin(shelf, bytes(5000), OLD, (0, 2000)).release()
+    begin(shelf, bytes(5000), "docker.io/ai/y:latest").release()
+    assert [each.present for each in abandoned(shelf.cache, OLD, ())] == [2000]
+
+
+@pytest.mark.parametrize("name", ["reference", "data"])
+def test_a_partial_without_a_part_is_no_surprise(shelf: Shelf, name: str) -> None:
+    begin(shelf, CONTENT, OLD, (0, 2000)).release()
+    litter(shelf)
+    (shelf.cache.root / "partial" / "notes.txt").write_bytes(b"\xff")
+    (home(shelf) / "free" / name).unlink()
+    assert abandoned(shelf.cache, OLD, ()) == ()
+    begin(shelf, CONTENT, OLD).release()
 
 
 # --- the end
@@ -396,7 +537,7 @@ def test_no_room_for_a_copy_leaves_the_name_of_the_silent_owner(shelf: Shelf) ->
     with no_file_beyond(5000), pytest.raises(NoSpace):
         claim(shelf.cache, BLOB)
     assert directory(shelf).name == ELSEWHERE
-    assert {path.name for path in left.iterdir()} == {"data", "journal"}
+    assert {path.name for path in left.iterdir()} == PARTS
 
 
 def test_a_cache_with_a_file_in_the_way_is_told(shelf: Shelf) -> None:

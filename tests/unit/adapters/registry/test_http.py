@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import socket
 import ssl
@@ -37,7 +38,8 @@ from oci_pull.errors import (
     TlsFailed,
     TransferError,
 )
-from tests.fakes.registry import FakeRegistry
+from tests.fakes.registry import FakeRegistry, ServerFaults
+from tests.unit.adapters.scripted import listening, scripted, silent
 
 ORIGIN = "registry.example:443"
 SECRET = "s3cr3t"
@@ -75,13 +77,27 @@ def test_every_error_of_httpx_becomes_one_of_ours(error: Exception) -> None:
         (httpx.ConnectTimeout(""), ConnectionFailed, "did not answer in time"),
         (httpx.ReadTimeout(""), ConnectionFailed, "stopped sending"),
         (TimeoutError(), ConnectionFailed, "stopped sending"),
-        (httpx.ProxyError("407"), ConnectionFailed, "through the proxy"),
+        (httpx.PoolTimeout(""), ConnectionFailed, "stopped sending"),
+        (httpx.WriteTimeout(""), ConnectionFailed, "stopped sending"),
+        (httpx.ProxyError(f"407 {SECRET}"), RequestRefused, r"the proxy .* \(it answered 407\)"),
+        (httpx.ProxyError("403 Forbidden"), RequestRefused, "the proxy does not open"),
+        (httpx.ProxyError("429 Slow down"), ConnectionFailed, "through the proxy"),
+        (httpx.ProxyError("408 Timeout"), ConnectionFailed, "through the proxy"),
+        (httpx.ProxyError("503 Unavailable"), ConnectionFailed, "through the proxy"),
+        (httpx.ProxyError("4000 bytes"), ConnectionFailed, "through the proxy"),
+        (httpx.ProxyError("SOCKS says no"), ConnectionFailed, "through the proxy"),
+        (UnicodeError("label empty or too long"), NameNotResolved, "there is no host registry.exa"),
         (httpx.UnsupportedProtocol("ftp"), RequestRefused, "unknown kind"),
         (httpx.InvalidURL("odd"), RequestRefused, "a URL that is none"),
         (httpx.DecodingError("gzip"), BadReply, "cannot be decoded"),
         (httpx.RemoteProtocolError("it went away"), ConnectionFailed, "it went away"),
         (httpx.LocalProtocolError(f"Illegal header {SECRET}"), RequestRefused, "cannot be asked"),
         (httpx.ReadError(""), ConnectionFailed, "it broke"),
+        (
+            httpx.RemoteProtocolError(f"illegal header line: bytearray(b'Location: {SECRET}')"),
+            ConnectionFailed,
+            "illegal header line$",
+        ),
         (ConnectionResetError(104, "Connection reset by peer"), ConnectionFailed, "reset by peer"),
     ],
     ids=repr,
@@ -106,11 +122,25 @@ def caused(error: Exception, *causes: BaseException) -> Exception:
     [
         (socket.gaierror(socket.EAI_AGAIN, "again"), ConnectionFailed, True),
         (socket.gaierror(socket.EAI_NONAME, "unknown"), NameNotResolved, False),
+        (socket.gaierror(socket.EAI_NODATA, "no address"), NameNotResolved, False),
+        (socket.gaierror(socket.EAI_FAIL, "refused"), ConnectionFailed, True),
+        (socket.gaierror(socket.EAI_SYSTEM, "too many files"), ConnectionFailed, True),
+        (socket.gaierror(socket.EAI_MEMORY, "no memory"), ConnectionFailed, True),
+        (OSError(errno.ENETUNREACH, "unreachable"), ConnectionFailed, True),
+        (OSError(errno.EHOSTUNREACH, "no route"), ConnectionFailed, True),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), ConnectionFailed, True),
+        (BrokenPipeError(errno.EPIPE, "broken pipe"), ConnectionFailed, True),
+        (TimeoutError("the handshake timed out"), ConnectionFailed, True),
         (ConnectionRefusedError(111, "refused"), ConnectionFailed, True),
         (ssl.SSLCertVerificationError(1, "verify failed"), TlsFailed, False),
         (ssl.SSLEOFError(8, "EOF"), ConnectionFailed, True),
         (ssl.SSLZeroReturnError(6, "closed"), ConnectionFailed, True),
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), TlsFailed, False),
+        (ssl.SSLSyscallError(5, "syscall"), ConnectionFailed, True),
+        (ssl.SSLError(1, "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), ConnectionFailed, True),
+        (ssl.SSLError(1, "TLSV1_ALERT_INTERNAL_ERROR"), ConnectionFailed, True),
+        (ssl.SSLError(1, "TLSV1_UNRECOGNIZED_NAME"), TlsFailed, False),
+        (ssl.SSLError(1, "UNSUPPORTED_PROTOCOL"), TlsFailed, False),
         (ssl.SSLError(1, "odd"), TlsFailed, False),
     ],
     ids=repr,
@@ -119,7 +149,7 @@ def test_what_is_below_counts(
     cause: OSError, kind: type[TransferError], is_retryable: bool
 ) -> None:
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLCertVerificationError):
-        cause.reason = "WRONG_VERSION_NUMBER" if "WRONG" in str(cause) else ""
+        cause.reason = "WRONG_VERSION_NUMBER" if "WRONG" in str(cause) else cause.args[1]
     if isinstance(cause, ssl.SSLCertVerificationError):
         cause.verify_message = "self-signed certificate"
     error = translated(caused(httpx.ConnectError("x"), httpcore.ConnectError("x"), cause), ORIGIN)
@@ -182,6 +212,27 @@ def test_how_long_to_wait_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (429, {"RateLimit": '"api";r=0;t=55'}, 55),
+        (429, {"RateLimit": '"api";r=0;t=55', "Retry-After": "7"}, 7),
+        (429, {"RateLimit": '"api";r=0;t=55', "Retry-After": "0"}, 0),
+        (429, {"RateLimit": '"api";r=0;t=55', "Retry-After": "soon"}, 55),
+        (429, {"RateLimit": '"api";r=9;t=55'}, None),
+        # It is on every reply: that of a server in trouble is not about the limit.
+        (503, {"RateLimit": '"api";r=0;t=55'}, None),
+    ],
+    ids=str,
+)
+def test_a_limit_that_is_reached_says_when_it_is_new(
+    status: int, headers: dict[str, str], expected: float | None
+) -> None:
+    error = status_error(httpx.Response(status, headers=headers, request=REQUEST), "a blob")
+    assert error.retry_after == expected
+    assert ("asks to wait" in str(error)) == (expected is not None)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("0", 0),
@@ -229,6 +280,9 @@ def test_no_retry_after_is_a_surprise(text: str) -> None:
         ("https://a.example/x", "a.example:443"),
         ("https://a.example:5000", "a.example:5000"),
         ("https://user:secret@a.example", "a.example:443"),
+        ("https://[::1]:5000", "::1:5000"),
+        ("https://bücher.example", "xn--bcher-kva.example:443"),
+        ("https://xn--/", "xn--:443"),
     ],
 )
 def test_an_origin_always_has_its_port(url: str, expected: str) -> None:
@@ -253,6 +307,101 @@ def test_a_proxy_is_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> Non
         assert client.get(f"{registry.url}/v2/").status_code == 200
         with pytest.raises(ConnectionFailed), translating(ORIGIN):
             client.get("http://registry.example/")
+
+
+def test_a_cookie_goes_nowhere() -> None:
+    with FakeRegistry() as registry, make_client(Network()) as client:
+        registry.server_faults = ServerFaults(headers={"Set-Cookie": f"session={SECRET}; Path=/"})
+        for url in (registry.url, registry.url, registry.storage.url):
+            client.get(f"{url}/v2/")
+        assert len(registry.requests) == 3
+        assert not [each for each in registry.requests if "cookie" in each.headers]
+
+
+@pytest.mark.parametrize("host", ["a..example", "a" * 64 + ".example", ".example", "xn--"])
+def test_a_host_that_dns_cannot_have_is_none(host: str) -> None:
+    url = httpx.URL(f"http://{host}/?X-Amz-Signature={SECRET}")
+    with (
+        make_client(Network()) as client,
+        pytest.raises(NameNotResolved, match="there is no host") as caught,
+        translating(origin_of(url)),
+    ):
+        client.get(url)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"Location: https://storage.example/?X-Amz-Signature={SECRET}\0",
+        f"X-Amz-Signature {SECRET}",
+    ],
+)
+def test_a_head_that_cannot_be_read_is_not_shown(line: str) -> None:
+    head = f"HTTP/1.1 307 Moved\r\n{line}\r\n\r\n".encode()
+    with (
+        listening(scripted(head)) as address,
+        make_client(Network()) as client,
+        pytest.raises(ConnectionFailed) as caught,
+        translating(address),
+    ):
+        client.get(f"http://{address}/")
+    assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "network", "words"),
+    [
+        ("http", Network(connect_timeout=60, stall_timeout=0.2), "stopped sending"),
+        ("https", Network(connect_timeout=0.2, stall_timeout=60), "did not answer in time"),
+    ],
+)
+def test_who_takes_a_connection_and_says_nothing_is_given_up(
+    scheme: str, network: Network, words: str
+) -> None:
+    """Before the head of a reply, and in the midst of the handshake of TLS."""
+    with (
+        listening(silent) as address,
+        make_client(network) as client,
+        pytest.raises(ConnectionFailed, match=words) as caught,
+        translating(address),
+    ):
+        client.get(f"{scheme}://{address}/")
+    assert caught.value.retryable
+    assert not caught.value.is_refused
+
+
+def test_a_proxy_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(silent) as address:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
+        network = Network(connect_timeout=0.2, stall_timeout=0.2)
+        with (
+            make_client(network) as client,
+            pytest.raises(ConnectionFailed),
+            translating(ORIGIN),
+        ):
+            client.get("https://registry.example/")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (
+            b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+            RequestRefused,
+        ),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", RequestRefused),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", ConnectionFailed),
+    ],
+    ids=["407", "403", "502"],
+)
+def test_a_proxy_that_opens_no_tunnel(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, kind: type[TransferError]
+) -> None:
+    with listening(scripted(answer)) as address:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
+        with make_client(Network()) as client, pytest.raises(kind), translating(ORIGIN):
+            client.get("https://registry.example/")
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])

@@ -1,0 +1,104 @@
+"""Other answers of the operating system for one command, without touching the machine.
+
+A `sitecustomize` on PYTHONPATH replaces functions of Python's own library before it begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.e2e.command import Command
+
+NAME = "registry.test"
+"""A name that every look-up which is let through finds on this machine."""
+
+_COMMON = """
+import os
+import socket
+import threading
+import time
+
+_look_up = socket.getaddrinfo
+
+def note(what):
+    with open({notes!r}, "a") as file:
+        print(what, file=file)
+
+def here(host, *rest, **options):
+    return _look_up("127.0.0.1" if host == {name!r} else host, *rest, **options)
+"""
+
+_ONCE = """
+failed = threading.Event()
+
+def getaddrinfo(host, *rest, **options):
+    if host == {name!r} and not failed.is_set():
+        failed.set()
+        note("look-up")
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    return here(host, *rest, **options)
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+_NEVER = """
+def getaddrinfo(host, *rest, **options):
+    note("look-up")
+    while host == {name!r}:
+        time.sleep(3600)
+    return here(host, *rest, **options)
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+_FULL = """
+_pwrite = os.pwrite
+room = {room}
+lock = threading.Lock()
+
+def pwrite(file, data, offset):
+    # As a disk does: what still fits is written, and then nothing is.
+    global room
+    with lock:
+        fits = min(room, len(data))
+        room -= fits
+    if len(data) and not fits:
+        note("full")
+        raise OSError(28, "No space left on device")
+    return _pwrite(file, data[:fits], offset)
+
+os.pwrite = pwrite
+"""
+
+
+def look_up_fails_once(command: Command) -> Command:
+    """The name server is out of order for the first question (EAI_AGAIN)."""
+    return _with(command, _ONCE)
+
+
+def look_up_hangs(command: Command) -> Command:
+    """The name server never answers."""
+    return _with(command, _NEVER)
+
+
+def disk_is_full_after(command: Command, room: int) -> Command:
+    """A disk that reserves whatever it is asked for, and has room for so many bytes of blobs."""
+    return _with(command, _FULL, room=room)
+
+
+def happened(command: Command) -> list[str]:
+    """What the replaced functions did, a word each."""
+    notes = Path(command.env["PYTHONPATH"]) / "notes"
+    return notes.read_text().split() if notes.exists() else []
+
+
+def _with(command: Command, code: str, **values: int) -> Command:
+    folder = command.home / "sitecustomize"
+    folder.mkdir(exist_ok=True)
+    text = dedent(_COMMON + code).format(name=NAME, notes=str(folder / "notes"), **values)
+    (folder / "sitecustomize.py").write_text(text)
+    return replace(command, env={**command.env, "PYTHONPATH": str(folder)})
