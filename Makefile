@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover build clean
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover bench build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 14
@@ -63,6 +63,9 @@ check: lint types layers build ## What CI runs: everything, and nothing may be s
 
 cover: tools ## Run the unit tests and say which branches they miss
 	$(PYTEST) tests/unit --cov --cov-branch --cov-report=term-missing:skip-covered
+
+bench: tools ## Measure the command beside others, for half an hour; writes docs/benchmarks.md
+	@$(RUN) -m tests.bench --write
 
 build: setup ## Build the wheel and the source distribution
 	rm -rf dist
