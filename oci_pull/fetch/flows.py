@@ -12,7 +12,7 @@ from oci_pull.ports import BodyStream, Clock, Observer
 
 #: What is left of a stretch (bytes) if it is to be worth another connection.
 _WORTH = 4 * 1024 * 1024
-#: In seconds.
+#: A connection that brought nothing for longer than this (seconds) does not count as served.
 _MOMENT = 5.0
 #: A stretch that is slow over so many connections is slow for another reason.
 _REPLACEMENTS = 3
