@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import stat
@@ -154,8 +155,9 @@ def blobs(cache: Path) -> set[str]:
 
 
 def partial_journals(cache: Path) -> list[Path]:
-    """Of every blob that is being fetched, or was."""
-    return list(cache.glob("partial/*/*/journal"))
+    """Of every blob that is being fetched, or was; also while a claim comes and goes."""
+    # Path.glob of Python 3.11 raises where a directory that it has seen is gone; this does not.
+    return [Path(found) for found in glob.glob(f"{glob.escape(str(cache))}/partial/*/*/journal")]  # noqa: PTH207
 
 
 def journal_size(cache: Path) -> int:
