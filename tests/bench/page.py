@@ -82,7 +82,7 @@ def _method(rounds: int, size: str) -> str:
   Small ones have {SMALL_LEAST / 1e3:.0f} to {SMALL_MOST / 1e3:.0f} KB, and there are {SMALL_BLOBS}.
 - `oci-pull` and `skopeo` fetch the whole model: a manifest and two small files beside what the
   others fetch. Those are given URLs, of the small blobs that of the manifest as well.
-- {rounds} rounds. In each, every contender runs once, in an order that rotates from round to round.
+- {rounds} rounds. In each, every contender runs once, in an order drawn for each round.
 - `oci-pull` begins with an empty cache on the file system of its output, and its stderr is a pipe.
   It checks digests and syncs what it keeps. `aria2c`, and `curl` where nothing follows it, check
   nothing; of the others only `skopeo` and the httpx program check what they get.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -94,9 +95,8 @@ class Runner:
             else:
                 field.append(contender)
         for number in range(rounds):
-            # Nobody always runs after the same one, nor always first.
-            first = number % len(field)
-            for contender in field[first:] + field[:first]:
+            # Nobody always runs after the same one, nor always first; the same in every run of it.
+            for contender in random.Random(number).sample(field, len(field)):
                 if contender.name not in outcome.missing:
                     self._add(outcome, case, contender, number)
         return outcome
