@@ -4,6 +4,7 @@
     +-- UsageError                     2  InvalidReference InvalidSetting TargetNotUsable
     +-- NotFoundError                  3  RepositoryUnknown ManifestUnknown BlobUnknown
     +-- AccessError                    4  CredentialsRequired CredentialsRejected AccessDenied
+    |                                     HelperFailed RealmNotTrusted
     +-- TransferError                  5  NameNotResolved ConnectionFailed ServerFailed TlsFailed
     |   |                                 NotARegistry RequestRefused BadReply NotTls TimedOut
     |   +-- RateLimited                6
@@ -13,7 +14,7 @@
     +-- PackagingError                 9  NotAModel Unsupported UnsupportedDigest SeveralVariants
     |                                     SeveralRoots PlatformUnknown
     +-- RefusedError                  10  UnsafePath UnsafeArchive PathConflict PickleOnly
-    |                                     RedirectRefused
+    |                                     RedirectRefused RegistryBlocked
     +-- Busy                          11
     +-- NotCached                     12
     +-- Cancelled                    130
@@ -108,6 +109,14 @@ class CredentialsRejected(AccessError):
 
 class AccessDenied(AccessError):
     """The credentials are good and do not allow this."""
+
+
+class HelperFailed(AccessError):
+    """The program that keeps a credential is not there, or does not work."""
+
+
+class RealmNotTrusted(AccessError):
+    """The registry wants the credential to go to a host that is not known to be its own."""
 
 
 class TransferError(OciPullError):
@@ -301,6 +310,10 @@ class PickleOnly(RefusedError):
 
 class RedirectRefused(RefusedError):
     """The registry points where no credential or request should go."""
+
+
+class RegistryBlocked(RefusedError):
+    """This machine is set up to fetch nothing from there."""
 
 
 class Busy(OciPullError):

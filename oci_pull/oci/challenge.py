@@ -33,6 +33,14 @@ class Challenge:
         """What a token has to allow; Artifactory leaves it out, as does a `/v2/` ping."""
         return self.parameters.get("scope", "")
 
+    @property
+    def error(self) -> str:
+        """What was wrong with the token that was sent, `invalid_token` or `insufficient_scope`.
+
+        Registries of Alibaba say the latter to who sent none.
+        """
+        return self.parameters.get("error", "")
+
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
     """Every challenge of every WWW-Authenticate line, in order.

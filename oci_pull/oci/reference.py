@@ -87,6 +87,12 @@ class Reference:
         return f"{self.name}{tag}{digest}"
 
 
+def canonical_host(registry: str) -> str:
+    """The name by which a registry is compared: in lower case, and Docker Hub under one name."""
+    host = registry.lower()
+    return DOCKER_HUB if host in _HUB_NAMES else host
+
+
 def _refuse_what_is_no_name(text: str, bare: str) -> None:
     """Refuse what people paste that is not a reference, with the text that they meant."""
     if scheme := _FOREIGN_SCHEME.match(bare):
