@@ -1,136 +1,44 @@
 """Every option, once: its name, its type, its environment twin, its default, and what it does.
 
-This is the only module that knows the environment, and it is handed to it.
+This and `oci_pull.places` are the only modules that know the environment, and they are handed it.
 """
 
-import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
+from oci_pull.config_files import read_configuration
+from oci_pull.configuration import Configuration, Entry, typed
 from oci_pull.errors import InvalidSetting
 from oci_pull.oci.descriptor import Platform
-from oci_pull.oci.reference import DOCKER_HUB
+from oci_pull.oci.mirror import Mirror
+from oci_pull.oci.reference import DOCKER_HUB, LayoutReference, Locator
+from oci_pull.options import (
+    Option,
+    as_boolean,
+    as_count,
+    as_mirror,
+    as_number,
+    as_pair,
+    as_path,
+    as_platform,
+    as_rate,
+    as_text,
+    as_time,
+    one_of,
+    seconds,
+    shown,
+    size,
+)
+from oci_pull.places import config_home, home_of, places
 
 T = TypeVar("T")
 
 PREFIX = "OCI_PULL_"
-_UNITS = {
-    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
-    "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40,
-}  # fmt: skip
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_YES = ("1", "true", "yes", "on")
-_NO = ("0", "false", "no", "off")
-_MAX_JOBS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option as people see it."""
-
-    parse: Callable[[str], Any]
-    #: What stands for its value in help; empty for a switch.
-    metavar: str
-    group: str
-    help: str
-    short: str = ""
-    #: May be given several times; separated by commas in the environment.
-    is_list: bool = False
-
-    @property
-    def is_switch(self) -> bool:
-        """Whether it has no value."""
-        return not self.metavar
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() in _YES:
-        return True
-    if text.lower() in _NO:
-        return False
-    raise ValueError("it is yes or no")
-
-
-def seconds(text: str) -> float:
-    """Parse a duration such as `30s`, `10m` or `7d`; raises `ValueError`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", text.strip().lower())
-    if not match:
-        raise ValueError("a duration looks like 30s, 10m or 7d")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
-
-
-def duration(time: float) -> str:
-    """Seconds as one would type them: `90s`, `10m`, `7d`."""
-    unit = next((each for each in ("d", "h", "m") if time % _SECONDS[each] == 0), "s")
-    return f"{time / _SECONDS[unit]:g}{unit}"
-
-
-def _time(text: str) -> float:
-    if not (time := seconds(text)):
-        raise ValueError("it is more than 0")
-    return time
-
-
-def size(text: str) -> int:
-    """Parse a number of bytes such as `50M`, `1.5G` or `2GiB`, above 0; raises `ValueError`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?)b?", text.strip().lower())
-    if not match:
-        raise ValueError("a size looks like 50M, 1.5G or 2GiB")
-    if not (count := int(float(match[1]) * _UNITS[match[2]])):
-        raise ValueError("it is more than 0")
-    return count
-
-
-def _rate(text: str) -> int:
-    return size(text.strip().removesuffix("/s"))
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= _MAX_JOBS:
-        raise ValueError(f"it is a number from 1 to {_MAX_JOBS}")
-    return int(text)
-
-
-def _number(text: str) -> int:
-    if not text.isdigit():
-        raise ValueError("it is a number")
-    return int(text)
-
-
-def _platform(text: str) -> Platform:
-    platform = Platform.parse(text)
-    if platform is None:
-        raise ValueError("a platform looks like linux/amd64 or linux/arm64/v8")
-    return platform
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ValueError("it looks like KEY=VALUE")
-    return key, value
-
-
-def _text(text: str) -> str:
-    return text
-
-
-def _directory(text: str) -> Path:
-    return Path(text).expanduser() if text.startswith("~/") else Path(text)
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"it is one of {', '.join(choices)}")
-        return text
-
-    return parse
-
-
+#: Where a value comes from that nobody gave.
+DEFAULT = "default"
+_ETC = Path("/etc")
 FORMATS = ("path", "text", "json")
 PROGRESSES = ("auto", "bar", "plain", "json", "none")
 
@@ -141,41 +49,64 @@ def _option(default: T, option: Option) -> T:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """What is said of one registry, in its table of the configuration file or on the command line.
+
+    Nothing of it is for anybody else: not for a mirror, a token service, or a storage host.
+    """
+
+    #: In the order in which they are asked, before the registry itself.
+    mirrors: tuple[Mirror, ...] = ()
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    plain_http: bool = False
+    insecure: bool = False
+    #: The helper that has its credential, `ecr-login` for `docker-credential-ecr-login`.
+    credential_helper: str = ""
+    jobs: int | None = None
+    #: Hosts beside its own domain whose token service may see the credential.
+    token_hosts: tuple[str, ...] = ()
+    #: Whether it may redirect to private addresses though it is on a public one.
+    private_redirects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What was decided before anything is done."""
 
     output: Path | None = _option(
-        None, Option(_directory, "DIR", "where", "lay the model out here", short="-o")
+        None, Option(as_path, "DIR", "where", "lay the model out here", short="-o")
     )
-    cache_dir: Path | None = _option(None, Option(_directory, "DIR", "where", "the cache"))
+    cache_dir: Path | None = _option(None, Option(as_path, "DIR", "where", "the cache"))
     keep_archives: bool = _option(
         default=False,
-        option=Option(_boolean, "", "where", "keep large archives beside the files in them"),
+        option=Option(as_boolean, "", "where", "keep large archives beside the files in them"),
     )
     include: tuple[str, ...] = _option(
-        (), Option(_text, "GLOB", "what", "only files whose path matches", is_list=True)
+        (), Option(as_text, "GLOB", "what", "only files whose path matches", is_list=True)
     )
     exclude: tuple[str, ...] = _option(
-        (), Option(_text, "GLOB", "what", "no file whose path matches", is_list=True)
+        (), Option(as_text, "GLOB", "what", "no file whose path matches", is_list=True)
     )
     allow_pickle: bool = _option(
-        default=False, option=Option(_boolean, "", "what", "take pickles, which can run code")
+        default=False, option=Option(as_boolean, "", "what", "take pickles, which can run code")
     )
     datasets: bool = _option(
-        default=False, option=Option(_boolean, "", "what", "take datasets as well")
+        default=False, option=Option(as_boolean, "", "what", "take datasets as well")
     )
     platform: Platform | None = _option(
-        None, Option(_platform, "OS/ARCH", "what", "of an index, the manifest for this platform")
+        None, Option(as_platform, "OS/ARCH", "what", "of an index, the manifest for this platform")
     )
     select: tuple[tuple[str, str], ...] = _option(
-        (), Option(_pair, "KEY=VALUE", "what", "of an index, the variant so marked", is_list=True)
+        (), Option(as_pair, "KEY=VALUE", "what", "of an index, the variant so marked", is_list=True)
     )
-    root: str = _option("", Option(_text, "DIR", "what", "the directory that is the model"))
-    jobs: int = _option(8, Option(_count, "N", "how", "connections in all", short="-j"))
+    root: str = _option("", Option(as_text, "DIR", "what", "the directory that is the model"))
+    jobs: int = _option(8, Option(as_count, "N", "how", "connections in all", short="-j"))
     limit_rate: int | None = _option(
-        None, Option(_rate, "RATE", "how", "bytes a second over all connections, as 50M")
+        None, Option(as_rate, "RATE", "how", "bytes a second over all connections, as 50M")
     )
-    retries: int = _option(8, Option(_number, "N", "how", "tries without progress"))
+    retries: int = _option(8, Option(as_number, "N", "how", "tries without progress"))
     stall_timeout: float = _option(
         30.0, Option(seconds, "TIME", "how", "the longest silence of a server")
     )
@@ -189,83 +120,178 @@ class Settings:
         1800.0, Option(seconds, "TIME", "how", "the longest wait for another oci-pull")
     )
     timeout: float | None = _option(
-        None, Option(_time, "TIME", "how", "the longest that the whole pull may take")
+        None, Option(as_time, "TIME", "how", "the longest that the whole pull may take")
     )
     max_bytes: int | None = _option(
         None, Option(size, "SIZE", "how", "write no more than this, as under a quota")
     )
     no_space_check: bool = _option(
-        default=False, option=Option(_boolean, "", "how", "do not ask whether there is room")
+        default=False, option=Option(as_boolean, "", "how", "do not ask whether there is room")
     )
     offline: bool = _option(
-        default=False, option=Option(_boolean, "", "how", "use what is cached, ask nobody")
+        default=False, option=Option(as_boolean, "", "how", "use what is cached, ask nobody")
+    )
+    config: Path | None = _option(
+        None, Option(as_path, "FILE", "how", "settings, instead of the usual files")
+    )
+    authfile: Path | None = _option(
+        None, Option(as_path, "FILE", "registry", "credentials, as docker or podman keep them")
+    )
+    username: str = _option(
+        "", Option(as_text, "USER", "registry", "log in as this user", short="-u")
+    )
+    password_stdin: bool = _option(
+        default=False, option=Option(as_boolean, "", "registry", "read the password from stdin")
+    )
+    mirror: tuple[tuple[str, Mirror], ...] = _option(
+        (), Option(as_mirror, "[HOST=]URL", "registry", "ask this one first", is_list=True)
+    )
+    ca_file: Path | None = _option(
+        None, Option(as_path, "FILE", "registry", "believe these authorities as well")
+    )
+    client_cert: Path | None = _option(
+        None, Option(as_path, "FILE", "registry", "the certificate to show to the registry")
+    )
+    client_key: Path | None = _option(
+        None, Option(as_path, "FILE", "registry", "its key, where it is not in the same file")
     )
     plain_http: bool = _option(
-        default=False, option=Option(_boolean, "", "registry", "speak http, not https")
+        default=False, option=Option(as_boolean, "", "registry", "speak http, not https")
     )
+    insecure: bool = _option(
+        default=False,
+        option=Option(as_boolean, "", "registry", "do not verify the registry's certificate"),
+    )
+    proxy: str = _option("", Option(as_text, "URL", "registry", "reach everything through this"))
     default_registry: str = _option(
-        DOCKER_HUB, Option(_text, "HOST", "registry", "where a name without a host is")
+        DOCKER_HUB, Option(as_text, "HOST", "registry", "where a name without a host is")
     )
     format: str = _option(
-        "path", Option(_one_of(*FORMATS), "FORMAT", "output", "stdout: path, text or json")
+        "path", Option(one_of(*FORMATS), "FORMAT", "output", "stdout: path, text or json")
     )
     progress: str = _option(
         "auto",
-        Option(_one_of(*PROGRESSES), "HOW", "output", "stderr: auto, bar, plain, json or none"),
+        Option(one_of(*PROGRESSES), "HOW", "output", "stderr: auto, bar, plain, json or none"),
     )
     quiet: bool = _option(
-        default=False, option=Option(_boolean, "", "output", "nothing but errors", short="-q")
+        default=False, option=Option(as_boolean, "", "output", "nothing but errors", short="-q")
     )
 
     #: Not options: what the environment says of this machine and its user.
     home: Path | None = None
     docker_config: Path | None = None
     default_cache: Path | None = None
+    #: What the environment says of credentials: as text, in files of Docker's format, the first of
+    #: which counts first, and the password that belongs to `username`.
+    docker_auth: str = field(default="", repr=False)
+    registry_auth_file: Path | None = None
+    auth_files: tuple[Path, ...] = ()
+    password_file: Path | None = None
+    #: What was read from stdin for `username`; no option and no variable ever holds it.
+    password: str = field(default="", repr=False)
     #: Something writes our lines down (CI, a journal), even if it looks like a terminal.
     is_logged: bool = False
+    #: The tables of the configuration file, by registry.
+    tables: Mapping[str, RegistrySettings] = field(default_factory=dict)
+    #: Keys of the configuration file that are no options: caches that are looked into first, and
+    #: references that pruning leaves alone.
+    extra_cache_dirs: tuple[Path, ...] = ()
+    keep: tuple[str, ...] = ()
+    #: Where Docker's daemon, and the tools of containers, may say what mirrors there are: the first
+    #: that counts first.
+    docker_daemons: tuple[Path, ...] = ()
+    containers_registries: tuple[Path, ...] = ()
+    #: The same for directories of more such files, the last of which counts most.
+    containers_dropins: tuple[Path, ...] = ()
+    #: The variables that name proxies, and `certs.d` of Docker and of the tools of containers.
+    proxy_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate_directories: tuple[Path, ...] = ()
+    #: Where each value comes from, by the name of its field (`jobs`) or by registry
+    #: (`registry.docker.io.jobs`): an option, a variable, the line of a file, or `DEFAULT`.
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def load(cls, environ: Mapping[str, str], given: Mapping[str, object] | None = None) -> Self:
-        """What was given, else what the environment says, else the default.
+    def load(
+        cls,
+        environ: Mapping[str, str],
+        given: Mapping[str, object] | None = None,
+        *,
+        etc: Path = _ETC,
+    ) -> Self:
+        """What was given, else what the environment says, else the configuration, else the default.
 
-        `given` has values by field name: text as typed, or values of the right type.
+        `given` has values by field name: text as typed, or values of the right type. `etc` is where
+        the machine has its configuration.
 
         Raises:
-            InvalidSetting: a value that cannot be, naming the option or the variable.
+            InvalidSetting: a value that cannot be, naming the option, the variable, or the line of
+                the file; or a file that cannot be read.
             TypeError: there is no such option.
         """
-        values: dict[str, Any] = {}
-        for name, option in OPTIONS.items():
+        options = dict(given or {})
+        home, settled = home_of(environ), config_home(environ)
+        named, origin = _named_file(environ, options.pop("config", None))
+        written = read_configuration(
+            (named, origin) if named else None, settled, etc, keys=_keys(), table_keys=_TABLE_KEYS
+        )
+        values: dict[str, Any] = {"config": named} if named else {}
+        origins = dict.fromkeys(OPTIONS, DEFAULT) | {"config": origin}
+        for name in OPTIONS.keys() - {"config"}:
             variable = PREFIX + name.upper()
             if text := environ.get(variable):
-                parts = [part.strip() for part in text.split(",")] if option.is_list else text
-                values[name] = _given(variable, option, parts)
-        home = Path(environ["HOME"]) if environ.get("HOME") else None
-        docker = environ.get("DOCKER_CONFIG")
+                values[name], origins[name] = _from_variable(variable, name, text), variable
+        for name in written.values.keys() - values.keys():
+            entry = written.values[name]
+            values[name] = typed(entry, OPTIONS.get(name) or _MORE_KEYS[name], home)
+            origins[name] = entry.origin
         found = cls(
             **values,
-            home=home,
-            docker_config=Path(docker) if docker else home and home / ".docker",
-            default_cache=_default_cache(environ, home),
-            is_logged=any(environ.get(name) for name in ("CI", "JOURNAL_STREAM")),
+            **places(environ, etc),
+            tables={host: _table(table, home) for host, table in written.tables.items()},
+            origins={**origins, **_table_origins(written)},
         )
-        return found.with_options(given or {})
+        return found.with_options(options)
 
     def with_options(self, given: Mapping[str, object]) -> Self:
         """The same settings where nothing else is given; None and an empty list are nothing.
 
         Raises:
             InvalidSetting: a value that cannot be.
-            TypeError: there is no such option.
+            TypeError: there is no such option, or it is `config`, which is for `load`.
         """
-        if unknown := given.keys() - OPTIONS.keys():
+        given = {
+            name: value
+            for name, value in given.items()
+            if name not in OPTIONS or (value is not None and value not in ([], ()))
+        }
+        if unknown := given.keys() - (OPTIONS.keys() - {"config"}):
             raise TypeError(f"there is no option {', '.join(sorted(unknown))}")
         values = {
-            name: _given(flag_of(name), OPTIONS[name], value)
-            for name, value in given.items()
-            if value is not None and value not in ([], ())
+            name: _given(flag_of(name), OPTIONS[name], value) for name, value in given.items()
         }
-        return replace(self, **cast("Any", values))
+        origins = {**self.origins, **{name: flag_of(name) for name in values}}
+        return replace(self, **cast("Any", values), origins=origins)
+
+    def registry(self, host: str) -> RegistrySettings:
+        """What counts for a registry that the command line names: its table, and the options."""
+        table = self.tables.get(host, RegistrySettings())
+        mirrors = tuple(mirror for name, mirror in self.mirror if name in ("", host))
+        return replace(
+            table,
+            mirrors=mirrors or table.mirrors,
+            ca_file=self.ca_file or table.ca_file,
+            client_cert=self.client_cert or table.client_cert,
+            client_key=self.client_key or table.client_key,
+            plain_http=self.plain_http or table.plain_http,
+            insecure=self.insecure or table.insecure,
+        )
+
+    def jobs_for(self, reference: Locator) -> int:
+        """How many connections there are: a registry's table is for those who gave no number."""
+        is_given = self.origins.get("jobs") in (flag_of("jobs"), PREFIX + "JOBS")
+        if is_given or isinstance(reference, LayoutReference):
+            return self.jobs
+        return self.tables.get(reference.host, RegistrySettings()).jobs or self.jobs
 
     @property
     def cache(self) -> Path:
@@ -291,19 +317,61 @@ def _given(origin: str, option: Option, value: object) -> object:
             return tuple(option.parse(v) if isinstance(v, str) else v for v in value)
         parsed = option.parse(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise InvalidSetting(f"{origin}: {str(value)[:80]!r} is not right: {error}") from error
+        raise InvalidSetting(f"{origin}: {shown(value)} is not right: {error}") from error
     return (parsed,) if option.is_list and isinstance(value, str) else parsed
 
 
-def _default_cache(environ: Mapping[str, str], home: Path | None) -> Path | None:
-    if environ.get("XDG_CACHE_HOME"):
-        return Path(environ["XDG_CACHE_HOME"]) / "oci-pull"
-    if home is None:
-        return None
-    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "oci-pull"
+def _from_variable(variable: str, name: str, text: str) -> object:
+    option = OPTIONS[name]
+    parts = [part.strip() for part in text.split(",")] if option.is_list else text
+    return _given(variable, option, parts)
+
+
+def _named_file(environ: Mapping[str, str], given: object) -> tuple[Path | None, str]:
+    """The configuration file that somebody named, and where."""
+    if given:
+        return (given if isinstance(given, Path) else as_path(str(given))), flag_of("config")
+    variable = PREFIX + "CONFIG"
+    if environ.get(variable):
+        return as_path(environ[variable]), variable
+    return None, DEFAULT
+
+
+def _keys() -> Collection[str]:
+    return (*(name for name in OPTIONS if name != "config"), *_MORE_KEYS)
+
+
+def _table(entries: Mapping[str, Entry], home: Path | None) -> RegistrySettings:
+    values = {name: typed(entry, _TABLE_KEYS[name], home) for name, entry in entries.items()}
+    return RegistrySettings(**cast("Any", values))
+
+
+def _table_origins(written: Configuration) -> Mapping[str, str]:
+    return {
+        f"registry.{host}.{name}": entry.origin
+        for host, table in written.tables.items()
+        for name, entry in table.items()
+    }
 
 
 #: The options by field name, in the order in which help lists them.
 OPTIONS: Mapping[str, Option] = {
     each.name: each.metadata["option"] for each in fields(Settings) if "option" in each.metadata
+}
+
+#: The keys of the configuration file that are no options.
+_MORE_KEYS: Mapping[str, Option] = {
+    "extra_cache_dirs": Option(as_path, "DIR", "file", "", is_list=True),
+    "keep": Option(as_text, "REF", "file", "", is_list=True),
+}
+#: The keys of the table of a registry.
+_TABLE_KEYS: Mapping[str, Option] = {
+    **{
+        name: OPTIONS[name]
+        for name in ("ca_file", "client_cert", "client_key", "plain_http", "insecure", "jobs")
+    },
+    "mirrors": Option(Mirror.parse, "URL", "file", "", is_list=True),
+    "credential_helper": Option(as_text, "NAME", "file", ""),
+    "token_hosts": Option(as_text, "HOST", "file", "", is_list=True),
+    "private_redirects": Option(as_boolean, "", "file", ""),
 }

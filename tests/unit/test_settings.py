@@ -4,7 +4,8 @@ import pytest
 
 from oci_pull.errors import InvalidSetting
 from oci_pull.oci.descriptor import Platform
-from oci_pull.settings import OPTIONS, PREFIX, Settings, duration, seconds, size
+from oci_pull.options import duration, seconds, size
+from oci_pull.settings import OPTIONS, PREFIX, Settings
 
 _HOME = {"HOME": "/home/ada"}
 
