@@ -126,7 +126,7 @@ def place(source: Path, target: Path, cancel: Cancel) -> None:
 
     A reflink, else a hard link, else a copy; read-only. Raises `OSError`, `Cancelled`.
     """
-    if _reflink(source, target):
+    if reflink(source, target):
         target.chmod(_READ_ONLY)
         return
     try:
@@ -150,7 +150,8 @@ def copy(source: Path, target: Path, cancel: Cancel, *, mode: int) -> None:
     target.chmod(mode)
 
 
-def _reflink(source: Path, target: Path) -> bool:
+def reflink(source: Path, target: Path) -> bool:
+    """Whether `target`, which must not exist, is now a file that shares the blocks of `source`."""
     if sys.platform != "linux":
         return False
     with source.open("rb") as reader, target.open("xb") as writer:

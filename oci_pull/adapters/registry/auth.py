@@ -1,51 +1,43 @@
 """What is sent along so that a registry answers: tokens from wherever its challenge points."""
 
-import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import httpx
 
-from oci_pull.adapters.registry.http import TOKEN, origin_of, status_error, translating
+from oci_pull.adapters.registry.http import translating
+from oci_pull.adapters.registry.origin import origin_of
+from oci_pull.adapters.registry.refusals import says_expired, status_error
+from oci_pull.adapters.registry.token_service import fetch_token
+from oci_pull.adapters.registry.tokens import Token, TokenCache, TokenKey
 from oci_pull.errors import (
     AccessDenied,
+    AccessError,
     CredentialsRejected,
     CredentialsRequired,
-    OciPullError,
+    RealmNotTrusted,
     RedirectRefused,
     ServerFailed,
+    TransferError,
 )
 from oci_pull.oci.challenge import Challenge, parse_challenges, preferred
 from oci_pull.oci.credential import Anonymous, Basic, Credential, IdentityToken, RegistryToken
+from oci_pull.oci.realm import may_have_credential
 from oci_pull.ports import Clock
 
-#: What a reply without `expires_in` means, and the least that is believed (seconds): the token
-#: specification's own default, and registries that say 0.
-_LIFETIME = 60.0
-#: Renewed so long before it expires, in seconds.
-_MARGIN = 5.0
-_MAX_REPLY = 1024 * 1024
-_CLIENT_ID = "oci-pull"
-#: What comes of reading a reply that is anything but a token.
-_NO_TOKEN = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    header: str = field(repr=False)
-    expires: float
+#: How many scopes a registry may come to want one after the other.
+_MAX_SCOPES = 8
+_ROOT = "/v2/"
 
 
 class RegistryAuth:
-    """The authorization of one registry for one repository, shared by all workers."""
+    """The authorization of one registry for one repository, shared by all workers.
+
+    Without a repository it is for whoever only wants to know whether a credential is good, and no
+    token is asked to allow anything. `tokens` may be shared with others of the same run;
+    `token_hosts` are hosts, beside those that are the registry's own, that may see its credential.
+    """
 
     def __init__(
         self,
@@ -55,16 +47,20 @@ class RegistryAuth:
         credential: Callable[[], Credential],
         client: httpx.Client,
         clock: Clock,
+        tokens: TokenCache | None = None,
+        token_hosts: tuple[str, ...] = (),
     ) -> None:
         self._host = host
         self._repository = repository
         self._find_credential = credential
         self._client = client
         self._clock = clock
+        self._tokens = tokens or TokenCache()
+        self._token_hosts = token_hosts
         self._lock = threading.Lock()
         self._credential: Credential | None = None
-        self._challenge: Challenge | None = None
-        self._token: _Token | None = None
+        #: What the first challenge came to: a header that stays the same, or what to ask for.
+        self._way: str | TokenKey | None = None
 
     @property
     def credential(self) -> Credential:
@@ -73,136 +69,166 @@ class RegistryAuth:
             self._credential = self._find_credential()
         return self._credential
 
-    def header(self, url: httpx.URL) -> str | None:
-        """What to send with a request, None as long as nobody has asked for anything."""
+    def header(self) -> str | None:
+        """What to send with a request, None as long as nobody has asked for anything.
+
+        Raises:
+            AccessError, TransferError: the token has expired, and there is no other.
+        """
         with self._lock:
-            if self._token and self._challenge and self._token.expires <= self._clock.now():
-                self._token = self._obtain(self._challenge, url)
-            return self._token.header if self._token else None
+            way = self._way
+        return self._take(way) if isinstance(way, TokenKey) else way
 
     def answer(self, response: httpx.Response, sent: str | None) -> str:
         """What to send after this 401; one thread asks for a token, the others get the same.
 
         Raises:
-            CredentialsRequired, CredentialsRejected, AccessDenied: there is nothing better to send.
+            AccessError: there is nothing better to send.
+            TransferError: the token service did not give any.
         """
         challenge = preferred(parse_challenges(response.headers.get_list("WWW-Authenticate")))
         with self._lock:
-            if self._token and self._token.header != sent:
-                return self._token.header
-            if challenge is None:
-                raise self.refusal(f"{self._host} wants credentials and does not say which")
             # A registry may point elsewhere once a token expired (nvcr.io): the first one counts.
-            challenge = self._challenge or challenge
-            self._token = self._obtain(challenge, response.url)
-            if self._token.header == sent:
-                raise self.refused()
-            self._challenge = challenge
-            return self._token.header
+            if self._way is None:
+                self._way = self._choose(challenge, response.url)
+            elif challenge and isinstance(self._way, TokenKey):
+                self._way = _widened(self._way, challenge)
+            way = self._way
+        header = self._take(way, refused=sent) if isinstance(way, TokenKey) else way
+        if header is None or header == sent:
+            raise self.refused(challenge)
+        return header
 
-    def refused(self) -> OciPullError:
-        """The error for a registry that took none of what was sent."""
-        return self.refusal(f"{self._host} refused access to {self._repository}")
+    def worked(self, sent: str | None) -> None:
+        """The registry answered: a token that it took and refuses later on has expired."""
+        way = self._way
+        if isinstance(way, TokenKey):
+            self._tokens.worked(way, sent)
 
-    def refusal(self, message: str) -> OciPullError:
+    def refused(self, challenge: Challenge | None = None) -> AccessError:
+        """The error for a registry that took none of what was sent, not even a new token."""
+        message = f"{self._host} refused access to {self._repository or 'its API'}"
+        if not isinstance(self._way, TokenKey) or isinstance(self.credential, Anonymous):
+            return self.refusal(message)
+        if challenge and challenge.error == "invalid_token":
+            return CredentialsRejected(
+                f"{message}: it does not take the token that its own token service gave"
+                f" (asked as: {self.credential})",
+                hint="the clocks of the registry and of its token service may differ",
+            )
+        return self.denial(message)
+
+    def refusal(self, message: str) -> AccessError:
         """The error for a registry that will not let these credentials in."""
         who = self.credential
         if isinstance(who, Anonymous):
             return CredentialsRequired(
                 f"{message} (asked as: anonymous)",
-                hint=f"check the name; if it is private:  docker login {self._host}",
+                hint=f"check the name; if it is private:  oci-pull login {self._host}",
             )
         return CredentialsRejected(
-            f"{message} (asked as: {who})", hint=f"docker login {self._host}"
+            f"{message} (asked as: {who})", hint=f"oci-pull login {self._host}"
         )
 
-    def denial(self, message: str) -> OciPullError:
+    def denial(self, message: str) -> AccessError:
         """The error for credentials that are good and not good enough."""
         return AccessDenied(
             f"{message} (asked as: {self.credential})",
             hint="the account needs the right to pull, or the name is misspelt",
         )
 
-    def _obtain(self, challenge: Challenge, url: httpx.URL) -> _Token:
+    def forbidden(self, response: httpx.Response, message: str) -> AccessError:
+        """The error for a 403 of the registry; ECR means by it that a password has expired."""
+        if says_expired(response):
+            return CredentialsRejected(
+                f"{message}: the password has expired (asked as: {self.credential})",
+                hint=f"aws ecr get-login-password | oci-pull login --username AWS "
+                f"--password-stdin {self._host}",
+            )
+        return self.denial(message)
+
+    def failure(self, response: httpx.Response, what: str) -> TransferError:
+        """The error for any other status of the registry, which says as whom it was asked."""
+        who = self._credential or Anonymous()
+        return status_error(response, what, who=str(who), host=self._host)
+
+    def _choose(self, challenge: Challenge | None, url: httpx.URL) -> str | TokenKey:
+        """What this challenge to a request of `url` wants."""
         who = self.credential
-        forever = float("inf")
         if isinstance(who, RegistryToken):
-            return _Token(who.header, forever)
+            return who.header
+        if challenge is None and url.path != _ROOT:
+            # Google's registry says it only at its root, at times.
+            challenge = self._challenge_of(url.join(_ROOT))
+        if challenge is None:
+            raise self.refusal(f"{self._host} wants credentials and does not say which")
         if challenge.scheme == "basic":
             if not isinstance(who, Basic):
                 raise self.refusal(f"{self._host} wants a user and a password")
-            return _Token(who.header, forever)
-        return self._fetch(challenge, url, who)
-
-    def _fetch(self, challenge: Challenge, url: httpx.URL, who: Credential) -> _Token:
+            return who.header
         realm = _realm(challenge, url)
-        scope = challenge.scope or f"repository:{self._repository}:pull"
-        request = self._request(realm, challenge.service, scope, who)
-        origin = origin_of(realm)
-        with translating(origin):
-            response = self._client.send(request, stream=True)
-            try:
-                if response.status_code in (401, 403):
-                    message = f"the token service {origin} gave no token for {self._repository}"
-                    raise self.refusal(message)
-                if response.status_code != httpx.codes.OK:
-                    raise status_error(response, "a token")
-                body = _read(response)
-            finally:
-                response.close()
-        return self._parse(body, origin)
+        if isinstance(who, Basic | IdentityToken):
+            self._check(realm)
+        wanted = tuple(challenge.scope.split()) or (f"repository:{self._repository}:pull",)
+        scopes = wanted if self._repository else ()
+        return TokenKey(self._host, str(realm), challenge.service, scopes, who)
 
-    def _request(
-        self, realm: httpx.URL, service: str, scope: str, who: Credential
-    ) -> httpx.Request:
-        parameters = {"service": service} if service else {}
-        if isinstance(who, IdentityToken):
-            form = {
-                "grant_type": "refresh_token",
-                "client_id": _CLIENT_ID,
-                "scope": scope,
-                "refresh_token": who.token,
-                **parameters,
-            }
-            return self._client.build_request("POST", realm, data=form)
-        # httpx would replace the query that a realm may have of its own.
-        query = realm.params.merge({**parameters, "client_id": _CLIENT_ID})
-        for each in scope.split():
-            query = query.add("scope", each)
-        headers = {"Authorization": who.header} if isinstance(who, Basic) else {}
-        return self._client.build_request("GET", realm.copy_with(params=query), headers=headers)
+    def _challenge_of(self, url: httpx.URL) -> Challenge | None:
+        with translating(origin_of(url)):
+            response = self._client.send(self._client.build_request("GET", url), stream=True)
+            response.close()
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return None
+        return preferred(parse_challenges(response.headers.get_list("WWW-Authenticate")))
 
-    def _parse(self, body: bytes, origin: str) -> _Token:
-        try:
-            reply = json.loads(body)
-            token = reply.get("token") or reply["access_token"]
-            lifetime = float(reply.get("expires_in") or _LIFETIME)
-            if not TOKEN.fullmatch(token):
-                raise ValueError("no header can hold it")
-        except _NO_TOKEN as error:
-            raise ServerFailed(f"{origin} answered with no token", origin=origin) from error
-        expires = self._clock.now() + max(lifetime, _LIFETIME) - _MARGIN
-        return _Token(f"Bearer {token}", expires)
+    def _check(self, realm: httpx.URL) -> None:
+        """Return if the credential may go to this token service; raises `RealmNotTrusted`."""
+        host = realm.raw_host.decode("ascii")
+        place = f"[{host}]" if ":" in host else host
+        port = origin_of(realm).rpartition(":")[2]
+        if may_have_credential(f"{place}:{port}", self._host, self._token_hosts):
+            return
+        raise RealmNotTrusted(
+            f"{self._host} wants the credential ({self.credential}) to go to {place},"
+            " which is not known to belong to it; nothing was sent there",
+            hint="if it does, say so in the configuration file:\n"
+            f'[registry."{self._host}"]\ntoken_hosts = ["{place}"]',
+        )
+
+    def _take(self, key: TokenKey, refused: str | None = None) -> str | None:
+        return self._tokens.take(
+            key, lambda: self._fetch(key), now=self._clock.now, refused=refused
+        )
+
+    def _fetch(self, key: TokenKey) -> Token:
+        token = fetch_token(key, self._client, self._clock)
+        if token is None:
+            service = origin_of(httpx.URL(key.realm))
+            what = self._repository or self._host
+            raise self.refusal(f"the token service {service} gave no token for {what}")
+        return token
 
 
-def _read(response: httpx.Response) -> bytes:
-    body = b""
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > _MAX_REPLY:
-            origin = origin_of(response.url)
-            raise ServerFailed(f"the reply of {origin} is too long for a token", origin=origin)
-    return body
+def _widened(key: TokenKey, challenge: Challenge) -> TokenKey:
+    """The key for a token that allows what the last one did not, if the registry says what."""
+    new = tuple(scope for scope in challenge.scope.split() if scope not in key.scopes)
+    is_more = challenge.error == "insufficient_scope" and new and key.scopes
+    if not is_more or len(new) + len(key.scopes) > _MAX_SCOPES:
+        return key
+    return replace(key, scopes=new + key.scopes)
 
 
 def _realm(challenge: Challenge, url: httpx.URL) -> httpx.URL:
     """Where to ask for a token; never over a connection that is weaker than the registry's."""
+    origin = origin_of(url)
     if not challenge.realm:
-        raise ServerFailed(f"{origin_of(url)} wants a token and does not say from where")
-    with translating(origin_of(url)):
-        realm = url.join(challenge.realm)
+        message = f"{origin} wants a token and does not say from where"
+        raise ServerFailed(message, origin=origin)
+    with translating(origin):
+        # A user and a password in it would be sent as ours.
+        realm = url.join(challenge.realm).copy_with(userinfo=b"", fragment=None)
     if realm.scheme not in ("http", "https") or (url.scheme, realm.scheme) == ("https", "http"):
         raise RedirectRefused(
-            f"{origin_of(url)} sends for a token to {origin_of(realm)} without encryption"
+            f"{origin} sends for a token to {origin_of(realm)} without encryption"
         )
     return realm

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from oci_pull.adapters.registry.http import origin_of, translating
+from oci_pull.adapters.registry.http import translating
+from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.errors import BadReply, ConnectionFailed, SizeMismatch, TlsFailed, TransferError
 from oci_pull.oci.descriptor import Descriptor, media_type
 from oci_pull.oci.ranges import ContentRange, Span

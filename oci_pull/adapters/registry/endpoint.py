@@ -5,28 +5,30 @@ import threading
 import httpx
 
 from oci_pull.adapters.registry.auth import RegistryAuth
-from oci_pull.adapters.registry.http import origin_of, translating
+from oci_pull.adapters.registry.http import translating
+from oci_pull.adapters.registry.origin import origin_of
+from oci_pull.adapters.registry.routes import IS_LED_TO, REGISTRY
+from oci_pull.adapters.registry.site import Site
 from oci_pull.errors import NotTls, RedirectRefused, ServerFailed
-from oci_pull.oci.reference import DOCKER_HUB, Reference
 
 _MAX_REDIRECTS = 8
-#: Docker Hub answers under another name than the one that people know.
-_SERVERS = {DOCKER_HUB: "registry-1.docker.io"}
+#: What goes along to another origin; any other header is the registry's business.
+_CARRIED = ("Accept", "Range")
+#: How often one request is sent until the registry takes it: bare, with a token that has expired,
+#: with a new one, and with one for what the registry only then says that it wants.
+_MAX_ANSWERS = 4
 
 
 class Endpoint:
     """Sends requests to a registry, and follows it wherever it points, without its credential."""
 
-    def __init__(
-        self, reference: Reference, client: httpx.Client, auth: RegistryAuth, *, plain_http: bool
-    ) -> None:
+    def __init__(self, site: Site, client: httpx.Client, auth: RegistryAuth) -> None:
+        self.site = site
         self._client = client
         self._auth = auth
-        host = _SERVERS.get(reference.host, reference.host)
-        scheme = "http" if plain_http else "https"
-        self._base = httpx.URL(f"{scheme}://{host}")
-        #: A registry on this machine may turn out to speak no TLS; anywhere else that is an error.
-        self._may_be_plain = reference.is_loopback and not plain_http
+        scheme = "http" if site.plain_http else "https"
+        self._base = httpx.URL(f"{scheme}://{site.host}")
+        self._may_be_plain = (site.is_loopback or site.may_be_plain) and not site.plain_http
         self._lock = threading.Lock()
 
     @property
@@ -49,7 +51,9 @@ class Endpoint:
 
         The registry is not asked, and its authorization does not go along.
         """
-        return self._followed(self._plain("GET", url, headers), headers)
+        return self._followed(
+            self._plain("GET", url, headers, is_led_to=True), headers, has_left=True
+        )
 
     def is_own(self, response: httpx.Response) -> bool:
         """Whether the registry itself gave this reply."""
@@ -57,6 +61,9 @@ class Endpoint:
 
     def _ask(self, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
         base = self._base
+        if self.site.namespace:
+            # How a cache of several registries knows which one is meant (containerd's `ns`).
+            path = f"{path}?ns={self.site.namespace}"
         try:
             return self._authorized(method, base.join(path), headers)
         except NotTls:
@@ -68,33 +75,43 @@ class Endpoint:
         return self._authorized(method, self._base.join(path), headers)
 
     def _authorized(self, method: str, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
-        sent = self._auth.header(url)
-        response = self._plain(method, url, _with(headers, sent))
-        if response.status_code != httpx.codes.UNAUTHORIZED:
-            return response
-        response.close()
-        fresh = self._auth.answer(response, sent)
-        response = self._plain(method, url, _with(headers, fresh))
-        if response.status_code == httpx.codes.UNAUTHORIZED:
+        sent = self._auth.header()
+        for _ in range(_MAX_ANSWERS):
+            response = self._plain(method, url, _with(headers, sent))
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                self._auth.worked(sent)
+                return response
             response.close()
-            raise self._auth.refused()
-        return response
+            sent = self._auth.answer(response, sent)
+        raise self._auth.refused()
 
-    def _followed(self, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:
-        """The reply of whoever the redirects lead to."""
+    def _followed(
+        self, response: httpx.Response, headers: dict[str, str], *, has_left: bool = False
+    ) -> httpx.Response:
+        """The reply of whoever the redirects lead to.
+
+        Once one of them has left the registry, what is sent along stays behind, even where a later
+        one leads back: that was somebody else's choice.
+        """
         for _ in range(_MAX_REDIRECTS):
             if not response.has_redirect_location:
                 return response
             response.close()
-            response = self._follow(response, headers)
+            target = self._target(response)
+            method = response.request.method
+            has_left = has_left or not self._is_at(target)
+            if has_left:
+                kept = {name: text for name, text in headers.items() if name in _CARRIED}
+                response = self._plain(method, target, kept, is_led_to=True)
+            else:
+                response = self._authorized(method, target, headers)
         response.close()
         raise ServerFailed(f"{self.origin} redirects in circles", origin=self.origin)
 
-    def _follow(self, response: httpx.Response, headers: dict[str, str]) -> httpx.Response:
-        """One redirect; the authorization goes along only where it came from."""
+    def _target(self, response: httpx.Response) -> httpx.URL:
+        """Where one redirect leads; raises `RedirectRefused` where that is out of encryption."""
         with translating(self.origin):
             target = response.url.join(response.headers["Location"])
-        method = response.request.method
         if target.scheme not in ("http", "https") or (
             (response.url.scheme, target.scheme) == ("https", "http")
         ):
@@ -102,13 +119,17 @@ class Endpoint:
                 f"{origin_of(response.url)} redirects to {origin_of(target)} without encryption",
                 hint="the registry's storage has to be reachable over https",
             )
-        if (target.scheme, origin_of(target)) == (self._base.scheme, self.origin):
-            return self._authorized(method, target, headers)
-        return self._plain(method, target, headers)
+        return target
 
-    def _plain(self, method: str, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
+    def _is_at(self, url: httpx.URL) -> bool:
+        return (url.scheme, origin_of(url)) == (self._base.scheme, self.origin)
+
+    def _plain(
+        self, method: str, url: httpx.URL, headers: dict[str, str], *, is_led_to: bool = False
+    ) -> httpx.Response:
+        said = {REGISTRY: self.origin, IS_LED_TO: is_led_to}
         with translating(origin_of(url)):
-            request = self._client.build_request(method, url, headers=headers)
+            request = self._client.build_request(method, url, headers=headers, extensions=said)
             return self._client.send(request, stream=True)
 
 

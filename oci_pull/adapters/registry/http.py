@@ -1,31 +1,31 @@
 """One HTTP client for everything, and what its failures mean."""
 
-import email.utils
+import importlib.util
 import re
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from oci_pull.adapters.registry.rate_limit import seconds_until_reset
-from oci_pull.adapters.registry.trust import system_trust
+from oci_pull.adapters.registry.discretion import DiscreetClient
+from oci_pull.adapters.registry.distrust import untrusted
+from oci_pull.adapters.registry.routes import Routes
+from oci_pull.adapters.registry.trust import Trust
 from oci_pull.errors import (
     BadReply,
     ConnectionFailed,
     InvalidSetting,
     NameNotResolved,
     NotTls,
-    RateLimited,
     RequestRefused,
-    ServerFailed,
     TlsFailed,
     TransferError,
 )
+from oci_pull.oci.proxy import Proxies
 
 #: Reasons of OpenSSL that mean that the other side does not speak TLS at all.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
@@ -36,16 +36,21 @@ _BROKEN_TLS = (
     "SSLV3_ALERT_BAD_RECORD_MAC",
     "TLSV1_ALERT_INTERNAL_ERROR",
 )
+#: What a server says that believes none of the certificates that were shown to it.
+_CLIENT_CERTIFICATE = (
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    "TLSV1_ALERT_UNKNOWN_CA",
+)
 #: What a look-up says where there is no such name; all else is trouble with the look-up itself.
 _NO_NAME = tuple(
     getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
     if hasattr(socket, name)
 )
-_TOO_MANY = 429
-#: Statuses after which the same request may succeed: time-outs, overload, and proxies' own.
-_TEMPORARY = (408, 425, 499)
-_SERVER_ERRORS = 500
+#: Statuses below 500 after which the same request may succeed: time-outs, and too many of them.
+TEMPORARY = (408, 425, 429, 499)
 _REFUSAL = re.compile(r"4\d\d\b")
 
 
@@ -61,46 +66,39 @@ class Network:
     #: The longest silence in the middle of a reply.
     stall_timeout: float = 30.0
     user_agent: str = "oci-pull"
+    proxies: Proxies = field(default_factory=Proxies)
+    trust: Trust = field(default_factory=Trust)
 
 
 def make_client(network: Network) -> httpx.Client:
-    """A client that follows no redirect, asks for no encoding, and keeps no cookie.
+    """A client for one registry and for wherever that leads; see `Routes`.
 
+    It follows no redirect, asks for no encoding, keeps no cookie, and asks the environment nothing.
     HTTP/1.1 only: with HTTP/2 all ranges would share one window of one connection.
 
     Raises:
-        InvalidSetting: the environment names a proxy that cannot be used.
+        InvalidSetting: a SOCKS proxy without the package that speaks it.
     """
+    _check(network.proxies)
     timeout = httpx.Timeout(network.stall_timeout, connect=network.connect_timeout, pool=None)
-    try:
-        return httpx.Client(
-            http2=False,
-            verify=system_trust(),
-            follow_redirects=False,
-            headers={"User-Agent": network.user_agent, "Accept-Encoding": "identity"},
-            timeout=timeout,
-            # One of the registry's would go to every port of its host, and to hosts beside it.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
-            # A proxy of the environment is not for this machine, as curl and Go have it.
-            mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+    return DiscreetClient(
+        transport=Routes(network.trust, network.proxies, limits),
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": network.user_agent, "Accept-Encoding": "identity"},
+        timeout=timeout,
+        # One of the registry's would go to every port of its host, and to hosts beside it.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+    )
+
+
+def _check(proxies: Proxies) -> None:
+    is_socks = any(proxy.is_socks for proxy in (proxies.http, proxies.https) if proxy)
+    if is_socks and importlib.util.find_spec("socksio") is None:
+        raise InvalidSetting(
+            "a SOCKS proxy needs another package", hint="pip install 'oci-pull[socks]'"
         )
-    except ImportError as error:
-        raise InvalidSetting(
-            "the environment names a SOCKS proxy, which needs another package",
-            hint="pip install 'oci-pull[socks]'",
-        ) from error
-    except (ValueError, httpx.InvalidURL) as error:
-        raise InvalidSetting(
-            "the environment names a proxy that is none",
-            hint="HTTPS_PROXY=http://HOST:PORT; look at HTTP_PROXY and ALL_PROXY too",
-        ) from error
-
-
-def origin_of(url: httpx.URL) -> str:
-    """`host:port` of a URL, the port always said, and the host as DNS has it (punycode)."""
-    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-    return f"{url.raw_host.decode('ascii')}:{port}"
 
 
 @contextmanager
@@ -177,11 +175,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _tls_error(error: ssl.SSLError, origin: str) -> TransferError:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return TlsFailed(
-            f"the certificate of {origin} is not trusted: {error.verify_message}",
-            hint="SSL_CERT_FILE=FILE  with the certificate of your own authority",
-            origin=origin,
-        )
+        return untrusted(error, origin, None)
     if error.reason in _NO_TLS:
         return NotTls(
             f"{origin} does not speak TLS", hint="--plain-http  if that is meant", origin=origin
@@ -190,13 +184,19 @@ def _tls_error(error: ssl.SSLError, origin: str) -> TransferError:
         return ConnectionFailed(f"{origin} closed the connection", origin=origin)
     if error.reason in _BROKEN_TLS:
         return ConnectionFailed(f"the connection to {origin} is damaged", origin=origin)
+    if error.reason in _CLIENT_CERTIFICATE:
+        return TlsFailed(
+            f"{origin} did not accept who this is: it wants another client certificate, or one",
+            hint="--client-cert FILE --client-key FILE",
+            origin=origin,
+        )
     return TlsFailed(f"TLS with {origin} failed: {error.reason or error}", origin=origin)
 
 
 def _proxy_error(error: httpx.ProxyError, origin: str) -> TransferError:
     """What a proxy that opens no tunnel means; httpx has its answer only as text."""
     status = _REFUSAL.match(str(error))
-    if status is None or int(status[0]) in (*_TEMPORARY, _TOO_MANY):
+    if status is None or int(status[0]) in TEMPORARY:
         return ConnectionFailed(f"{origin} could not be reached through the proxy", origin=origin)
     return RequestRefused(
         f"the proxy does not open a connection to {origin} (it answered {status[0]})",
@@ -222,35 +222,3 @@ def _no_host(origin: str) -> NameNotResolved:
 
 def _host_of(origin: str) -> str:
     return origin.rpartition(":")[0]
-
-
-def status_error(response: httpx.Response, what: str) -> TransferError:
-    """The error for a status that is nobody's fault on this side."""
-    origin = origin_of(response.url)
-    status = response.status_code
-    wait = retry_after(response)
-    if status == _TOO_MANY:
-        wait = seconds_until_reset(response.headers) if wait is None else wait
-        when = f"; it asks to wait {wait:.0f} s" if wait is not None else ""
-        return RateLimited(
-            f"{origin} limits how often it is asked ({what}){when}",
-            hint="log in for a higher limit: docker login, or wait",
-            origin=origin,
-            retry_after=wait,
-        )
-    message = f"{origin} answered {status} for {what}"
-    if status >= _SERVER_ERRORS or status in _TEMPORARY:
-        return ServerFailed(message, origin=origin, retry_after=wait)
-    return RequestRefused(message, origin=origin)
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """The seconds of a Retry-After header, in either of its forms; None where there is none."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        moment = email.utils.parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, moment - time.time())

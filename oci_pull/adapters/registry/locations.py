@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from oci_pull.adapters.registry.http import origin_of
+from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.signed_url import expires_at
 from oci_pull.oci.digest import Digest
 

@@ -9,8 +9,10 @@ import httpx
 from oci_pull.adapters.registry.auth import RegistryAuth
 from oci_pull.adapters.registry.body import HttpBody, open_body
 from oci_pull.adapters.registry.endpoint import Endpoint
-from oci_pull.adapters.registry.http import origin_of, status_error, translating
+from oci_pull.adapters.registry.http import translating
 from oci_pull.adapters.registry.locations import Locations
+from oci_pull.adapters.registry.origin import origin_of
+from oci_pull.adapters.registry.refusals import status_error
 from oci_pull.errors import (
     BlobUnknown,
     InvalidManifest,
@@ -129,7 +131,7 @@ class RegistrySource:
         A signed URL may have expired on the way: any refusal from where the registry pointed to is
         asked about once more.
         """
-        path = f"/v2/{self.reference.repository}/blobs/{blob.digest}"
+        path = f"/v2/{self.endpoint.site.repository}/blobs/{blob.digest}"
         response = self._ask_directly(blob, headers, avoid)
         if response is None:
             response = self._ask_registry(path, headers, avoid)
@@ -175,15 +177,16 @@ class RegistrySource:
         return response
 
     def _manifest(self, selector: str) -> str:
-        return f"/v2/{self.reference.repository}/manifests/{selector}"
+        return f"/v2/{self.endpoint.site.repository}/manifests/{selector}"
 
     def _manifest_error(self, response: httpx.Response, selector: str | Digest) -> OciPullError:
         what = "digest" if isinstance(selector, Digest) else "tag"
         status = response.status_code
         if status == httpx.codes.FORBIDDEN:
-            return self.auth.denial(f"{self.endpoint.origin} denied {self.reference.name}")
+            message = f"{self.endpoint.origin} denied {self.reference.name}"
+            return self.auth.forbidden(response, message)
         if status != httpx.codes.NOT_FOUND:
-            return status_error(response, f"the manifest of {self.reference.name}")
+            return self.auth.failure(response, f"the manifest of {self.reference.name}")
         codes = _error_codes(response)
         if not codes and not self._is_registry():
             return self._no_registry()
@@ -215,9 +218,12 @@ class RegistrySource:
                 f"{origin} has no blob {blob.digest}, which the manifest names",
                 hint="the registry lost it, or the model was pushed in part; ask its publisher",
             )
-        if response.status_code == httpx.codes.FORBIDDEN and self.endpoint.is_own(response):
-            return self.auth.denial(f"{origin} denied a blob of {self.reference.name}")
-        return status_error(response, f"blob {blob.digest.short}")
+        if not self.endpoint.is_own(response):
+            return status_error(response, f"blob {blob.digest.short}")
+        if response.status_code == httpx.codes.FORBIDDEN:
+            message = f"{origin} denied a blob of {self.reference.name}"
+            return self.auth.forbidden(response, message)
+        return self.auth.failure(response, f"blob {blob.digest.short}")
 
     def _is_registry(self) -> bool:
         """Whether the API answers at its root, as every registry's does."""

@@ -12,7 +12,9 @@ from oci_pull.adapters.registry.auth import RegistryAuth
 from oci_pull.adapters.registry.endpoint import Endpoint
 from oci_pull.adapters.registry.http import Network, make_client
 from oci_pull.adapters.registry.locations import Locations
+from oci_pull.adapters.registry.site import Site
 from oci_pull.adapters.registry.source import RegistrySource
+from oci_pull.adapters.registry.tokens import TokenCache
 from oci_pull.oci.credential import Anonymous, Credential
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
@@ -50,6 +52,8 @@ class Puller:
     network: Network = NETWORK
     host: str = ""
     clock: FakeClock = field(default_factory=FakeClock)
+    tokens: TokenCache | None = None
+    token_hosts: tuple[str, ...] = ()
     #: In place of the network.
     transport: httpx.BaseTransport | None = None
     client: httpx.Client = field(init=False)
@@ -68,8 +72,11 @@ class Puller:
             credential=self._credential,
             client=self.client,
             clock=self.clock,
+            tokens=self.tokens,
+            token_hosts=self.token_hosts,
         )
-        self.endpoint = Endpoint(self.reference, self.client, self.auth, plain_http=self.plain_http)
+        site = Site.of(self.reference, plain_http=self.plain_http)
+        self.endpoint = Endpoint(site, self.client, self.auth)
         locations = Locations(now=self.clock.now)
         self.source = RegistrySource(self.reference, self.endpoint, self.auth, locations)
 

@@ -94,7 +94,7 @@ def test_without_a_password_basic_is_refused(
         puller(credential=credential).document()
     expected = CredentialsRequired if credential == Anonymous() else CredentialsRejected
     assert type(caught.value) is expected
-    assert f"docker login {registry.address}" in str(caught.value.hint)
+    assert f"oci-pull login {registry.address}" in str(caught.value.hint)
 
 
 def test_a_wrong_password_is_sent_once(registry: FakeRegistry, puller: Pull) -> None:
@@ -217,9 +217,6 @@ def test_every_shape_of_a_token(
         b'{"token": ""}',
         b'{"token": 7}',
         b'{"token": {"a": 1}}',
-        b'{"token": "x", "expires_in": "soon"}',
-        b'{"token": "x", "expires_in": [1]}',
-        b'{"token": "x", "expires_in": 1' + b"0" * 400 + b"}",
         b'{"token": "s3cr3t\\r\\nX-Evil: 1"}',
         b'{"token": "s3cr3t t\xc3\xb6k\xc3\xa9n"}',
         b"[" * 100_000,
@@ -245,7 +242,7 @@ def test_a_reply_that_is_no_token_is_a_failure_of_the_server(
         (TokenFaults(status=404), RequestRefused),
         (TokenFaults(status=429, retry_after=7), RateLimited),
         (TokenFaults(status=503, retry_after=7), ServerFailed),
-        (TokenFaults(no_access=True), CredentialsRejected),
+        (TokenFaults(no_access=True), AccessDenied),
     ],
     ids=str,
 )
@@ -449,4 +446,4 @@ def test_no_token_is_in_any_representation(registry: FakeRegistry, puller: Pull)
     texts = f"{pull.auth!r} {vars(pull.auth)!r} {pull.source!r}"
     assert SECRET not in texts
     assert "fake-token" not in texts
-    assert pull.auth.header(httpx.URL(registry.url)) == "Bearer fake-token-1"
+    assert pull.auth.header() == "Bearer fake-token-1"

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ from oci_pull.errors import (
     TransferError,
 )
 from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.proxy import Proxies
 from oci_pull.oci.ranges import Span
 from tests.builders import OCI_MANIFEST
 from tests.fakes.memory import blob_of
@@ -35,6 +37,7 @@ from tests.unit.adapters.pulling import (
     BLOB,
     CONTENT,
     GO_ON,
+    NETWORK,
     PART,
     REPOSITORY,
     WHOLE,
@@ -526,34 +529,36 @@ def secure(tls: ssl.SSLContext) -> Iterator[FakeRegistry]:
 
 @pytest.fixture(params=["", "http", "https"], ids=["direct", "proxy", "secure-proxy"])
 def via(
-    request: pytest.FixtureRequest,
-    secure: FakeRegistry,
-    tls: ssl.SSLContext,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[str]:
+    request: pytest.FixtureRequest, secure: FakeRegistry, tls: ssl.SSLContext
+) -> Iterator[tuple[str, Proxies]]:
     """How the registry is called: by its address, or by a name that only a proxy knows."""
     if not request.param:
-        yield secure.address
+        yield secure.address, Proxies()
         return
     context = tls if request.param == "https" else None
     with listening(tunnel(secure.address), tls=context) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"{request.param}://{proxy}")
-        yield "registry.example"
+        yield "registry.example", Proxies.of({"HTTPS_PROXY": f"{request.param}://{proxy}"})
 
 
 @pytest.mark.parametrize("span", [Span(5, 1000), Span(0, EIGHT), Span(3, len(LARGE))], ids=str)
-def test_bodies_in_tls(secure: FakeRegistry, puller: Pull, via: str, span: Span) -> None:
-    pull = puller(registry=secure, plain_http=False, host=via)
+def test_bodies_in_tls(
+    secure: FakeRegistry, puller: Pull, via: tuple[str, Proxies], span: Span
+) -> None:
+    host, proxies = via
+    network = replace(NETWORK, proxies=proxies)
+    pull = puller(registry=secure, plain_http=False, network=network, host=host)
     body = pull.source.open(LARGE_BLOB, span, cancel=GO_ON)
     assert read_all(body) == LARGE[span.start : span.end]
 
 
 @pytest.mark.parametrize("stall", [0, 1000, EIGHT + 1000])
 def test_a_read_in_tls_can_be_ended(
-    secure: FakeRegistry, puller: Pull, via: str, stall: int
+    secure: FakeRegistry, puller: Pull, via: tuple[str, Proxies], stall: int
 ) -> None:
     secure.blob_faults = BlobFaults(stall_after=stall)
-    pull = puller(registry=secure, plain_http=False, network=PATIENT, host=via)
+    host, proxies = via
+    network = replace(PATIENT, proxies=proxies)
+    pull = puller(registry=secure, plain_http=False, network=network, host=host)
     body = pull.source.open(LARGE_BLOB, Span(0, len(LARGE)), cancel=GO_ON)
     with given_up(body, stall):
         body.abort()

@@ -169,7 +169,10 @@ def test_a_certificate_that_is_not_trusted_is_never_a_reason_for_plain_http(
 @pytest.mark.usefixtures("trusted")
 def test_a_certificate_for_another_name_is_not_trusted(authority: Authority, puller: Pull) -> None:
     context = authority.server("other.example").server_context()
-    with FakeRegistry(tls=context) as registry, pytest.raises(TlsFailed, match="not trusted"):
+    with (
+        FakeRegistry(tls=context) as registry,
+        pytest.raises(TlsFailed, match=r"is for other\.example"),
+    ):
         puller(registry=registry, plain_http=False).document()
 
 
@@ -295,6 +298,44 @@ def test_another_port_is_another_origin(puller: Pull) -> None:
     there = respx.get(target).respond(200, content=CONTENT)
     assert puller(plain_http=False, host="registry.example", credential=ADA).read() == CONTENT
     assert "authorization" not in there.calls.last.request.headers
+
+
+@respx.mock
+def test_who_leads_back_to_the_registry_gets_no_credential_for_that(puller: Pull) -> None:
+    """It is somebody else's choice what would be asked with it."""
+    challenge = {"WWW-Authenticate": "Basic realm=x"}
+    elsewhere, back = "https://storage.example/x", "https://registry.example/v2/other/blobs/y"
+    respx.get(BLOB_URL, headers={"Authorization": ADA.header}).respond(
+        307, headers={"Location": elsewhere}
+    )
+    respx.get(BLOB_URL).respond(401, headers=challenge)
+    respx.get(elsewhere).respond(307, headers={"Location": back})
+    there = respx.get(back).respond(200, content=CONTENT)
+    assert puller(plain_http=False, host="registry.example", credential=ADA).read() == CONTENT
+    assert "authorization" not in there.calls.last.request.headers
+
+
+@respx.mock
+def test_only_what_a_storage_has_to_know_goes_along(puller: Pull) -> None:
+    endpoint = puller(plain_http=False, host="registry.example").endpoint
+    elsewhere = "https://storage.example/x"
+    respx.get("https://registry.example/v2/").respond(302, headers={"Location": elsewhere})
+    there = respx.get(elsewhere).respond(200)
+    endpoint.send("GET", "/v2/", {"Range": "bytes=0-1", "Accept": "a/b", "X-Mine": SECRET})
+    sent = there.calls.last.request.headers
+    assert (sent["range"], sent["accept"], "x-mine" in sent) == ("bytes=0-1", "a/b", False)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("target", ["https://elsewhere.example/x", "/elsewhere", "../elsewhere"])
+@respx.mock
+def test_manifests_are_followed_as_well(puller: Pull, status: int, target: str) -> None:
+    pull = puller(plain_http=False, host="registry.example")
+    asked = httpx.URL(f"https://registry.example/v2/{REPOSITORY}/manifests/v1")
+    respx.get(asked).respond(status, headers={"Location": target})
+    headers = {"Content-Type": ARTIFACT.media_type}
+    respx.get(asked.join(target)).respond(200, content=ARTIFACT.manifest, headers=headers)
+    assert pull.document() == ARTIFACT.manifest
 
 
 # --- signed URLs that expire

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import inspect
 import socket
 import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import httpcore
 import httpx
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from oci_pull.adapters.registry.http import (
     Network,
     make_client,
-    origin_of,
-    retry_after,
-    status_error,
     translated,
     translating,
 )
+from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.errors import (
     BadReply,
     ConnectionFailed,
     InvalidSetting,
     NameNotResolved,
     NotTls,
-    OciPullError,
-    RateLimited,
     RequestRefused,
-    ServerFailed,
     TlsFailed,
     TransferError,
 )
+from oci_pull.oci.proxy import Proxies
 from tests.fakes.registry import FakeRegistry, ServerFaults
 from tests.unit.adapters.scripted import listening, scripted, silent
 
@@ -175,101 +168,6 @@ def test_what_speaks_no_tls_is_told_apart(reason: str) -> None:
     assert "--plain-http" in str(found.hint)
 
 
-# --- statuses
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "is_retryable"),
-    [
-        (400, RequestRefused, False),
-        (401, RequestRefused, False),
-        (404, RequestRefused, False),
-        (408, ServerFailed, True),
-        (425, ServerFailed, True),
-        (429, RateLimited, True),
-        (499, ServerFailed, True),
-        (500, ServerFailed, True),
-        (503, ServerFailed, True),
-        (511, ServerFailed, True),
-        (302, RequestRefused, False),
-    ],
-)
-def test_what_a_status_means(status: int, kind: type[TransferError], is_retryable: bool) -> None:
-    error = status_error(httpx.Response(status, request=REQUEST), "a blob")
-    assert (type(error), error.retryable, error.origin) == (kind, is_retryable, ORIGIN)
-    assert SECRET not in str(error)
-
-
-def test_how_long_to_wait_is_told() -> None:
-    headers = {"Retry-After": "17"}
-    for status in (429, 503):
-        error = status_error(httpx.Response(status, headers=headers, request=REQUEST), "a blob")
-        assert error.retry_after == 17
-    limited = status_error(httpx.Response(429, headers=headers, request=REQUEST), "a blob")
-    assert "asks to wait 17 s" in str(limited)
-    refused = status_error(httpx.Response(400, headers=headers, request=REQUEST), "a blob")
-    assert refused.retry_after is None
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "expected"),
-    [
-        (429, {"RateLimit": '"api";r=0;t=55'}, 55),
-        (429, {"RateLimit": '"api";r=0;t=55', "Retry-After": "7"}, 7),
-        (429, {"RateLimit": '"api";r=0;t=55', "Retry-After": "0"}, 0),
-        (429, {"RateLimit": '"api";r=0;t=55', "Retry-After": "soon"}, 55),
-        (429, {"RateLimit": '"api";r=9;t=55'}, None),
-        # It is on every reply: that of a server in trouble is not about the limit.
-        (503, {"RateLimit": '"api";r=0;t=55'}, None),
-    ],
-    ids=str,
-)
-def test_a_limit_that_is_reached_says_when_it_is_new(
-    status: int, headers: dict[str, str], expected: float | None
-) -> None:
-    error = status_error(httpx.Response(status, headers=headers, request=REQUEST), "a blob")
-    assert error.retry_after == expected
-    assert ("asks to wait" in str(error)) == (expected is not None)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0", 0),
-        ("120", 120),
-        (" 5 ", 5),
-        ("9" * 500, 999_999_999),
-        ("", None),
-        ("-5", None),
-        ("1.5", None),
-        ("soon", None),
-        ("²", None),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
-        ("Wed, 99 Foo 2015 07:28:00 GMT", None),
-    ],
-)
-def test_retry_after_in_every_form(text: str, expected: float | None) -> None:
-    response = httpx.Response(429, headers=[(b"Retry-After", text.encode("latin-1"))])
-    assert retry_after(response) == expected
-
-
-def test_retry_after_as_a_date() -> None:
-    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    found = retry_after(httpx.Response(429, headers={"Retry-After": later}))
-    assert found == pytest.approx(90, abs=5)
-    assert retry_after(httpx.Response(429)) is None
-
-
-@given(st.text(st.characters(min_codepoint=1, max_codepoint=255)))
-@example("Mon, 01 Jan 0001 00:00:00 -0000")
-@example("Fri, 31 Dec 9999 23:59:59 -0000")
-@example("1 Jan 2000 00:00:00 +9999")
-@example("Mon, 01 Jan 99999 00:00:00 GMT")
-def test_no_retry_after_is_a_surprise(text: str) -> None:
-    found = retry_after(httpx.Response(429, headers=[(b"Retry-After", text.encode("latin-1"))]))
-    assert found is None or found >= 0
-
-
 # --- the client
 
 
@@ -300,10 +198,9 @@ def test_the_client_follows_nothing_and_asks_for_no_encoding() -> None:
     assert client.timeout == httpx.Timeout(30, connect=10, pool=None)
 
 
-def test_a_proxy_is_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with FakeRegistry() as registry, make_client(Network()) as client:
+def test_a_proxy_is_not_for_this_machine() -> None:
+    proxies = Proxies.of({"ALL_PROXY": "http://127.0.0.1:1"})
+    with FakeRegistry() as registry, make_client(Network(proxies=proxies)) as client:
         assert client.get(f"{registry.url}/v2/").status_code == 200
         with pytest.raises(ConnectionFailed), translating(ORIGIN):
             client.get("http://registry.example/")
@@ -371,10 +268,10 @@ def test_who_takes_a_connection_and_says_nothing_is_given_up(
     assert not caught.value.is_refused
 
 
-def test_a_proxy_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_says_nothing_is_given_up() -> None:
     with listening(silent) as address:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
-        network = Network(connect_timeout=0.2, stall_timeout=0.2)
+        proxies = Proxies.of({"HTTPS_PROXY": f"http://{address}"})
+        network = Network(connect_timeout=0.2, stall_timeout=0.2, proxies=proxies)
         with (
             make_client(network) as client,
             pytest.raises(ConnectionFailed),
@@ -395,21 +292,17 @@ def test_a_proxy_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=["407", "403", "502"],
 )
-def test_a_proxy_that_opens_no_tunnel(
-    monkeypatch: pytest.MonkeyPatch, answer: bytes, kind: type[TransferError]
-) -> None:
+def test_a_proxy_that_opens_no_tunnel(answer: bytes, kind: type[TransferError]) -> None:
     with listening(scripted(answer)) as address:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
-        with make_client(Network()) as client, pytest.raises(kind), translating(ORIGIN):
+        network = Network(proxies=Proxies.of({"HTTPS_PROXY": f"http://{address}"}))
+        with make_client(network) as client, pytest.raises(kind), translating(ORIGIN):
             client.get("https://registry.example/")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])
-def test_a_proxy_that_cannot_be_used_is_a_clear_error(
-    monkeypatch: pytest.MonkeyPatch, proxy: str
-) -> None:
-    monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(OciPullError) as caught:
-        make_client(Network())
-    assert isinstance(caught.value, InvalidSetting)
-    assert caught.value.hint
+def test_a_proxy_that_needs_another_package_is_a_clear_error() -> None:
+    if importlib.util.find_spec("socksio"):
+        pytest.skip("SOCKS is spoken here")
+    network = Network(proxies=Proxies.of({"ALL_PROXY": "socks5h://127.0.0.1:1"}))
+    with pytest.raises(InvalidSetting) as caught:
+        make_client(network)
+    assert "oci-pull[socks]" in str(caught.value.hint)
