@@ -7,11 +7,11 @@ import os
 import platform
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from oci_pull import __version__, prepare
 from oci_pull.adapters.cache.contents import Contents
@@ -26,19 +26,25 @@ from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.adapters.space import DiskSpace
 from oci_pull.errors import Cancelled, NotCached, NotWritable, TimedOut
-from oci_pull.events import Event, Warned
+from oci_pull.events import Event
 from oci_pull.fetch import Engine
 from oci_pull.fetch.retry import Patience
 from oci_pull.oci.descriptor import Platform
 from oci_pull.oci.manifest import Document
-from oci_pull.oci.reference import LayoutReference, Locator, parse_locator
+from oci_pull.oci.reference import Locator, parse_locator
+from oci_pull.options import duration
 from oci_pull.packaging.selection import Selection
 from oci_pull.ports import Cancel, Destination, Observer, Source, Tree
 from oci_pull.prepare import Inspection, Preview, Request, Shelves
 from oci_pull.pull import PullResult, Tools
 from oci_pull.pull import pull as run
-from oci_pull.settings import Settings, duration
+from oci_pull.settings import Settings
+from oci_pull.sources import open_source
 
+if TYPE_CHECKING:
+    from oci_pull.verbs.finding import Report
+
+_USER_AGENT = f"oci-pull/{__version__}"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -66,8 +72,18 @@ class Options(TypedDict, total=False):
     max_bytes: int | str | None
     no_space_check: bool
     offline: bool
+    authfile: str | Path | None
+    username: str
+    password_stdin: bool
+    mirror: tuple[str, ...]
+    ca_file: str | Path | None
+    client_cert: str | Path | None
+    client_key: str | Path | None
     plain_http: bool
+    insecure: bool
+    proxy: str
     default_registry: str
+    config: str | Path | None
 
 
 class _Silent:
@@ -160,6 +176,21 @@ def document(
         return prepare.named_document(shop.request, shop.shelves)
 
 
+def doctor(
+    named: str | None, *, settings: Settings, observer: Observer, cancel: Cancel
+) -> "Report":
+    """What a pull would use, and how far it would come; `named` is a reference or a registry.
+
+    What fails is in the report. Raises `InvalidReference` where `named` is neither, `Cancelled`.
+    """
+    from oci_pull.verbs.doctor import Examination
+    from oci_pull.verbs.target import Target
+
+    target = Target.parse(named, settings) if named else None
+    with _in_time(settings.timeout, cancel) as bounded:
+        return Examination(settings, target, observer, bounded, _USER_AGENT).run()
+
+
 def find(reference: str | Locator, *, settings: Settings) -> Tree:
     """The complete tree of a reference in the cache, without any request.
 
@@ -180,8 +211,9 @@ def find(reference: str | Locator, *, settings: Settings) -> Tree:
 
 
 def _settings(settings: Settings | None, options: Options) -> Settings:
-    given = settings or Settings.load(os.environ)  # noqa: TID251 - handed to settings
-    return given.with_options(options)
+    if settings is None:
+        return Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
+    return settings.with_options(options)
 
 
 @contextmanager
@@ -204,7 +236,11 @@ def _workshop(
         cancel = stack.enter_context(_in_time(settings.timeout, cancel or _Never()))
         source: Source = OfflineSource(locator)
         if not offline:
-            source = LazySource(lambda: _open_source(locator, settings, observer, stack))
+            source = LazySource(
+                lambda: open_source(
+                    locator, settings, observer, stack, cancel=cancel, user_agent=_USER_AGENT
+                )
+            )
         if is_dry:
             scratch = Cache(_scratch(stack))
             kept, unpacked = DirectoryStore(scratch, store), DirectoryLayers(scratch, layers)
@@ -212,7 +248,7 @@ def _workshop(
             kept, unpacked = store, layers
         contents = Contents(store, layers)
         engine = Engine(
-            jobs=settings.jobs,
+            jobs=settings.jobs_for(locator),
             cores=os.cpu_count() or 1,
             clock=SystemClock(),
             random=random.random,
@@ -299,37 +335,3 @@ def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Reque
         offline=is_offline,
         keep_archives=settings.keep_archives,
     )
-
-
-def _open_source(
-    locator: Locator, settings: Settings, observer: Observer, stack: ExitStack
-) -> Source:
-    """The registry or the layout of a reference; imported here, because a hit needs no HTTP."""
-    if isinstance(locator, LayoutReference):
-        from oci_pull.adapters.oci_layout import LayoutSource
-
-        return LayoutSource.at(locator)
-    from oci_pull.adapters.registry.auth import RegistryAuth
-    from oci_pull.adapters.registry.credentials import DockerCredentials
-    from oci_pull.adapters.registry.endpoint import Endpoint
-    from oci_pull.adapters.registry.http import Network, make_client
-    from oci_pull.adapters.registry.source import RegistrySource
-
-    network = Network(
-        connect_timeout=settings.connect_timeout,
-        stall_timeout=settings.stall_timeout,
-        user_agent=f"oci-pull/{__version__}",
-    )
-    client = make_client(network)
-    stack.callback(client.close)
-    warn: Callable[[str], None] = lambda message: observer.on(Warned(message))  # noqa: E731
-    credentials = DockerCredentials(settings.docker_config, warn)
-    auth = RegistryAuth(
-        host=locator.host,
-        repository=locator.repository,
-        credential=lambda: credentials.find(locator.host),
-        client=client,
-        clock=SystemClock(),
-    )
-    endpoint = Endpoint(locator, client, auth, plain_http=settings.plain_http)
-    return RegistrySource(locator, endpoint, auth)

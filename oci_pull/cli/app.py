@@ -11,7 +11,10 @@ import typer
 from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
+from oci_pull.cli.doctor import report_json, report_text
+from oci_pull.cli.login import login, logout
 from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
+from oci_pull.cli.password import with_password
 from oci_pull.cli.progress import Progress, report
 from oci_pull.cli.signals import SignalCancel, leave
 from oci_pull.cli.terminal import make_progress
@@ -67,8 +70,14 @@ def _run(words: Sequence[str]) -> int:
     return 0
 
 
-def _load(given: Given) -> Settings:
-    return Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+app.command()(login)
+app.command()(logout)
+
+
+def _load(given: Given, references: Sequence[str] = ()) -> Settings:
+    """What the command line, the environment and stdin say; a password is for `references`."""
+    settings = Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+    return with_password(settings, references) if references else settings
 
 
 @app.command()
@@ -82,7 +91,7 @@ def pull(
     ] = False,
 ) -> None:
     """Fetch, verify and lay out models; print the directory of each."""
-    settings = _load(given)
+    settings = _load(given, references)
     if settings.output and len(references) > 1:
         raise InvalidSetting("one -o DIR cannot hold several models")
     code = 0
@@ -151,7 +160,7 @@ def _say_how_it_went(result: PullResult, seconds: float) -> None:
 @takes((*SELECTION, *NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
 def plan(reference: OneReference, *, given: Given) -> None:
     """Say what a pull would fetch, reuse and leave out; nothing is written."""
-    settings = _load(given)
+    settings = _load(given, [reference])
     _checked(settings, lambda progress: _show_plan(reference, settings, progress))
 
 
@@ -173,7 +182,7 @@ def inspect(
     ] = False,
 ) -> None:
     """Say what is at a reference."""
-    settings = _load(given)
+    settings = _load(given, [reference])
     _checked(settings, lambda progress: _show_inspection(reference, settings, progress, raw=raw))
 
 
@@ -189,8 +198,32 @@ def _show_inspection(reference: str, settings: Settings, progress: Progress, *, 
     output.emit(render(name, inspection))
 
 
+@app.command()
+@takes((*NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
+def doctor(
+    named: Annotated[
+        str | None,
+        typer.Argument(metavar="[REF or REGISTRY]", help="whom to ask; nobody if left out"),
+    ] = None,
+    *,
+    given: Given,
+) -> None:
+    """Say what a pull would use and from where, and how far it would come."""
+    settings = _load(given, [named] if named else ())
+    _checked(settings, lambda progress: _show_report(named, settings, progress))
+
+
+def _show_report(named: str | None, settings: Settings, progress: Progress) -> None:
+    found = api.doctor(named, settings=settings, observer=progress, cancel=_CANCEL)
+    render = report_json if settings.format == "json" else report_text
+    output.emit(render(found))
+    if found.error:
+        progress.fail(found.error)
+        raise typer.Exit(found.error.exit_code)
+
+
 @cache.command("path")
-@takes((*SELECTION, "cache_dir", "default_registry", "format"))
+@takes((*SELECTION, "cache_dir", "default_registry", "config", "format"))
 def cache_path(
     reference: OneReference,
     *,

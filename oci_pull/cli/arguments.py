@@ -12,7 +12,10 @@ COMMANDS = {
     "pull REF...": "fetch, verify, lay out; print the directory",
     "plan REF": "say what a pull would do; nothing is written",
     "inspect REF": "say what is at a reference (--raw: its bytes)",
+    "doctor [REF]": "what a pull would use, and how far it comes",
     "cache path REF": "print the directory of a model that is cached",
+    "login REGISTRY": "keep a credential, once the registry has taken it",
+    "logout REGISTRY": "forget it",
 }
 _FIRST_WORDS = {name.partition(" ")[0] for name in COMMANDS}
 _ANSWERED_AT_THE_TOP = ("-h", "--help", "-V", "--version")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from oci_pull.cli.arguments import COMMANDS
-from oci_pull.settings import OPTIONS, PREFIX, Option, flag_of
+from oci_pull.options import Option
+from oci_pull.settings import OPTIONS, PREFIX, flag_of
 
 _INTRODUCTION = """\
 Usage: oci-pull [pull] REF... [OPTIONS]

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from oci_pull.settings import OPTIONS, PREFIX, Option, flag_of
+from oci_pull.options import Option
+from oci_pull.settings import OPTIONS, PREFIX, flag_of
 
 #: What every command that talks to a registry takes.
 NETWORK = (
     "jobs", "limit_rate", "retries", "stall_timeout", "connect_timeout", "max_wait", "timeout",
-    "plain_http", "default_registry",
+    "authfile", "username", "password_stdin", "mirror", "ca_file", "client_cert", "client_key",
+    "plain_http", "insecure", "proxy", "default_registry", "config",
 )  # fmt: skip
 #: Which of several models, and which of its files.
 SELECTION = ("include", "exclude", "allow_pickle", "datasets", "platform", "select", "root")

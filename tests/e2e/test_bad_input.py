@@ -210,16 +210,16 @@ def _closed(registry: FakeRegistry) -> str:
             _auth(Auth(users={"ada": "secret"}, anonymous=False)),
             4,
             "credentials_required",
-            ("anonymous", "docker login"),
+            ("anonymous", "oci-pull login"),
         ),
         "no-credentials-for-basic": Bad(
             _auth(Auth(scheme="basic", users={"ada": "secret"})),
             4,
             "credentials_required",
-            ("docker login",),
+            ("oci-pull login",),
         ),
         "private-repository": Bad(
-            _auth(Auth(private=[REPOSITORY])), 4, "credentials_required", ("docker login",)
+            _auth(Auth(private=[REPOSITORY])), 4, "credentials_required", ("oci-pull login",)
         ),
         "challenge-that-says-nothing": Bad(
             _auth(Auth(challenge_on="none")), 4, "credentials_required"
@@ -284,7 +284,7 @@ def test_wrong_credentials_are_told_without_the_password(
     assert run.json["error"]["code"] == "credentials_rejected"
     assert "ada" in run.stderr
     assert "wr0ng-pass" not in run.stderr + run.stdout
-    assert "docker login" in run.stderr
+    assert "oci-pull login" in run.stderr
 
 
 # Manifests

@@ -126,7 +126,7 @@ def test_without_the_right_credentials_it_is_4(
         _write_config(oci_pull, _auths(guarded.host, credentials))
     run = oci_pull("--format", "json", _reference(guarded)).must_fail(4)
     assert run.json["error"]["code"] == code
-    assert f"docker login {guarded.host}" in run.stderr
+    assert f"oci-pull login {guarded.host}" in run.stderr
     for secret in (_ADA.password, "wr0ng-pass"):
         assert secret not in run.stderr + run.stdout
     assert_sound(oci_pull.cache)

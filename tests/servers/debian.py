@@ -67,6 +67,7 @@ _RECIPES = {
     "skopeo": _Recipe(("skopeo",), policy=True),
     "buildah": _Recipe(("buildah",), policy=True),
     "aria2c": _Recipe(("aria2",)),
+    "tinyproxy": _Recipe(("tinyproxy-bin",)),
 }
 
 

@@ -41,6 +41,8 @@ class Upstream:
 class Options:
     auth: Htpasswd | TokenService | None = None
     tls: Certificate | None = None
+    # Whoever asks has to show a certificate of this authority.
+    client_ca: Path | None = None
     # Where blobs are redirected to: a server of the `storage` directory (see nginx.py).
     redirect_to: str | None = None
     # False: the storage never redirects, whatever it could do.
@@ -141,6 +143,8 @@ class Distribution:
                 "certificate": str(options.tls.chain),
                 "key": str(options.tls.key),
             }
+            if options.client_ca is not None:
+                http_["tls"]["clientcas"] = [str(options.client_ca)]
         config: dict[str, Any] = {
             "version": "0.1",
             "log": {"level": "warn", "formatter": "text"},

@@ -35,7 +35,7 @@ http {{
   sendfile on;
   server {{
     listen {host}:{port}{ssl};
-{tls}
+{tls}{refusal}
     location / {{
       root "{root}";
       limit_rate {rate};
@@ -47,6 +47,12 @@ _TLS = """\
     ssl_certificate "{chain}";
     ssl_certificate_key "{key}";
 """
+_REFUSAL = """\
+    ssl_verify_client optional;
+    ssl_client_certificate "{ca}";
+    if ($ssl_client_verify != NONE) {{ return 409; }}
+    if ($http_authorization != "") {{ return 409; }}
+"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Options:
     tls: Certificate | None = None
     # Bytes a second and connection; 0 is no limit.
     rate: int = 0
+    # Whoever shows a certificate of this authority, or any authorization, is sent away with 409.
+    refused_ca: Path | None = None
 
 
 class Nginx:
@@ -107,7 +115,7 @@ class Nginx:
         return access_log.read(self._directory / "access.log", self.url)
 
     def _config(self, port: int) -> str:
-        tls = self.options.tls
+        tls, refused = self.options.tls, self.options.refused_ca
         return _CONFIG.format(
             # Workers of a root nginx would be nobody, who cannot read a test's directory.
             user=f"user {_account()};" if os.geteuid() == 0 else "",
@@ -117,6 +125,7 @@ class Nginx:
             port=port,
             ssl=" ssl" if tls else "",
             tls=_TLS.format(chain=tls.chain, key=tls.key) if tls else "",
+            refusal=_REFUSAL.format(ca=refused) if refused else "",
             rate=self.options.rate,
         )
 

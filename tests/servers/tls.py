@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import trustme
@@ -39,6 +40,17 @@ class Authority:
     def server(self, *names: str) -> Certificate:
         """For the names, else for everything that loopback is called."""
         return self._write("server", self._ca.issue_cert(*(names or NAMES)))
+
+    def expired(self) -> Certificate:
+        """For everything that loopback is called, until a day of 2021."""
+        start, end = (datetime(2021, month, 1, tzinfo=UTC) for month in (1, 2))
+        return self._write("expired", self._ca.issue_cert(*NAMES, not_before=start, not_after=end))
+
+    def itself(self) -> Certificate:
+        """Its own certificate, for a server that signed what it shows."""
+        key = self._directory / f"{self._name}-itself.key"
+        self._ca.private_key_pem.write_to_path(key)
+        return Certificate(self.ca_file, key)
 
     def client(self, name: str = "client@example.org") -> Certificate:
         return self._write("client", self._ca.issue_cert(name))

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.parse
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,6 +36,7 @@ class TokenRequest:
     scopes: tuple[str, ...]
     service: str
     status: int
+    at: float  # seconds on a clock that never runs backwards
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Policy:
     # The claim is earlier than what the reply says; with REGISTRY_LEEWAY a real registry
     # refuses the token when the reply's lifetime is over.
     backdate: int = 0
+    # The first so many requests are answered with 503.
+    outages: int = 0
     # Several registries leave the lifetime out; 60 seconds are then understood.
     says_expires_in: bool = True
 
@@ -143,6 +147,9 @@ class TokenService:
         """Status and body of the reply; the request is on record."""
         account = self._account(request)
         status = 200 if account is not None else 401
+        with self._lock:
+            if len(self._requests) < self.policy.outages:
+                status = HTTPStatus.SERVICE_UNAVAILABLE
         known = TokenRequest(
             request.method,
             request.account,
@@ -150,9 +157,12 @@ class TokenService:
             request.scopes,
             request.service,
             status,
+            time.monotonic(),
         )
         with self._lock:
             self._requests.append(known)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return status, {"details": "try again"}
         if account is None:
             return status, {"details": "incorrect username or password"}
         return status, self._reply(request, account)

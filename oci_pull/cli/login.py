@@ -1,0 +1,61 @@
+"""`oci-pull login` and `oci-pull logout`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from oci_pull import __version__
+from oci_pull.cli import output
+from oci_pull.cli.options import Given, takes
+from oci_pull.cli.password import asked_credential, interruptible
+from oci_pull.settings import Settings
+
+_USER_AGENT = f"oci-pull/{__version__}"
+#: What it takes to reach a registry and ask it one question.
+_REACH = (
+    "stall_timeout", "connect_timeout", "ca_file", "client_cert", "client_key", "plain_http",
+    "insecure", "proxy",
+)  # fmt: skip
+
+Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="docker.io, ghcr.io, HOST:PORT")]
+
+
+@takes(("username", "password_stdin", "authfile", *_REACH, "config", "quiet"))
+def login(registry: Registry, *, given: Given) -> None:
+    """Keep a credential for a registry, once the registry has taken it."""
+    from oci_pull.verbs import login as verb
+
+    settings = _load(given)
+    verb.registry_host(registry)
+    with interruptible():
+        who = asked_credential(settings, registry)
+        done = verb.login(registry, who, settings, _warn, _USER_AGENT)
+    if not settings.quiet:
+        output.tell(f"Logged in   {done.registry} as {done.username!r}, kept in {done.place}")
+    if done.shadowed_by:
+        _warn(f"{done.shadowed_by} counts before it for {done.registry}")
+
+
+@takes(("authfile", "config", "quiet"))
+def logout(registry: Registry, *, given: Given) -> None:
+    """Forget the credential of a registry."""
+    from oci_pull.verbs import login as verb
+
+    settings = _load(given)
+    with interruptible():
+        done = verb.logout(registry, settings, _warn)
+    if not settings.quiet:
+        where = ", ".join(done.places)
+        words = f"removed from {where}" if where else "there was no credential"
+        output.tell(f"Logged out  {done.registry}: {words}")
+    if done.left:
+        _warn(f"{done.registry} is still asked as {done.left}")
+
+
+def _load(given: Given) -> Settings:
+    return Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+
+
+def _warn(message: str) -> None:
+    output.tell(f"warning: {message}")

@@ -1,0 +1,301 @@
+"""How settings become a source: whom a reference is asked of, as whom, and over which network."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from oci_pull.adapters.lazy import LazySource
+from oci_pull.errors import InvalidSetting, RegistryBlocked
+from oci_pull.events import Warned
+from oci_pull.oci.mirror import Mirror
+from oci_pull.oci.reference import (
+    DOCKER_HUB,
+    LayoutReference,
+    Locator,
+    Reference,
+    canonical_host,
+)
+from oci_pull.ports import Cancel, Observer, Source
+from oci_pull.settings import RegistrySettings, Settings
+
+if TYPE_CHECKING:
+    from oci_pull.adapters.credentials.chain import Credentials
+    from oci_pull.adapters.registry.endpoint import Endpoint
+    from oci_pull.adapters.registry.http import Network
+    from oci_pull.adapters.registry.mirrors import Place as MirrorPlace
+    from oci_pull.adapters.registry.site import Site
+    from oci_pull.adapters.registry.source import RegistrySource
+    from oci_pull.oci.credential import Credential
+
+
+def open_source(
+    locator: Locator,
+    settings: Settings,
+    observer: Observer,
+    stack: ExitStack,
+    *,
+    cancel: Cancel,
+    user_agent: str,
+) -> Source:
+    """The registry or the layout of a reference; imported here, because a hit needs no HTTP."""
+    if isinstance(locator, LayoutReference):
+        from oci_pull.adapters.layout_archive import Scratch
+        from oci_pull.adapters.oci_layout import LayoutSource
+        from oci_pull.adapters.space import DiskSpace
+
+        space = DiskSpace(
+            settings.cache, is_checked=not settings.no_space_check, quota=settings.max_bytes
+        )
+        return LayoutSource.at(locator, Scratch(space, observer, cancel), stack)
+    warn: Callable[[str], None] = lambda message: observer.on(Warned(message))  # noqa: E731
+    route = find_route(locator, settings, warn)
+    credentials = make_credentials(settings, warn, locator.host)
+    build = _Builder(settings, credentials, stack, user_agent)
+    said = settings.registry(locator.host)
+    if (said.insecure or route.insecure) and not said.plain_http:
+        warn(f"the certificate of {locator.host} is not verified: anybody may answer in its place")
+    registry = build.registry(locator, route)
+    if not route.mirrors:
+        return registry.source
+    from oci_pull.adapters.registry.mirrors import MirroredSource
+
+    mirrors = [build.mirror(mirror, locator) for mirror in route.mirrors]
+    return MirroredSource(mirrors, registry, warn)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Whom a reference is asked of: mirrors in their order, then the registry."""
+
+    mirrors: tuple[Mirror, ...] = ()
+    #: In the place of the registry, where the tools of containers were told of another one.
+    location: Mirror | None = None
+    #: The registry need not prove who it is, nor speak TLS.
+    insecure: bool = False
+
+
+def find_route(reference: Reference, settings: Settings, warn: Callable[[str], None]) -> Route:
+    """What our own configuration says, else what Docker's and that of the tools of containers do.
+
+    `warn` is told of what is broken in theirs.
+
+    Raises:
+        RegistryBlocked: theirs says that nothing is to be fetched from there.
+    """
+    own = settings.registry(reference.host).mirrors
+    # An empty list is said as well: it keeps theirs out.
+    if own or f"registry.{reference.host}.mirrors" in settings.origins:
+        return Route(own)
+    from oci_pull.adapters.containers_registries import find_rule
+    from oci_pull.adapters.docker_daemon import hub_mirrors
+
+    rule = find_rule(reference, settings.containers_registries, settings.containers_dropins, warn)
+    if rule.is_blocked:
+        raise RegistryBlocked(
+            f"{reference.name} is blocked in {rule.file}",
+            hint="ask whoever runs this machine, or take  blocked = true  out of the file",
+        )
+    mirrors = rule.mirrors
+    if reference.host == DOCKER_HUB:
+        mirrors += tuple(
+            each for each in hub_mirrors(settings.docker_daemons, warn) if each not in mirrors
+        )
+    return Route(mirrors, rule.location, rule.insecure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """Makes the source of each registry and mirror; what is said of one is for it alone."""
+
+    settings: Settings
+    credentials: "Credentials"
+    stack: ExitStack
+    user_agent: str
+
+    def registry(self, reference: Reference, route: Route) -> "MirrorPlace":
+        """The registry that the command line names, or whoever is in its place."""
+        from oci_pull.adapters.registry.site import Site
+
+        if route.location:
+            return self.mirror(route.location, reference)
+        said = self.settings.registry(reference.host)
+        said = replace(said, insecure=said.insecure or route.insecure)
+        site = Site.of(reference, plain_http=said.plain_http)
+        site = replace(site, may_be_plain=route.insecure)
+        return self._place(reference, site, said, self.credentials)
+
+    def mirror(self, mirror: Mirror, reference: Reference) -> "MirrorPlace":
+        """A mirror; the options of the command line are not for it."""
+        from oci_pull.adapters.registry.site import Site
+
+        said = self.settings.tables.get(canonical_host(mirror.host), RegistrySettings())
+        plain = mirror.plain_http or said.plain_http
+        mirror = replace(mirror, plain_http=plain, insecure=mirror.insecure or said.insecure)
+        asked = mirror.of(reference)
+        site = Site.of_mirror(mirror, reference.host, asked)
+        said = replace(said, insecure=mirror.insecure)
+        # It may be on the registry's own host: another project, or a port without TLS.
+        return self._place(asked, site, said, self.credentials.of_others(), tags=mirror.tags)
+
+    def _place(
+        self,
+        reference: Reference,
+        site: "Site",
+        said: RegistrySettings,
+        credentials: "Credentials",
+        *,
+        tags: bool = True,
+    ) -> "MirrorPlace":
+        from oci_pull.adapters.registry.mirrors import Place
+
+        source = LazySource(lambda: self._source(reference, site, said, credentials))
+        return Place(reference.host, site.origin, source, tags=tags)
+
+    def _source(
+        self,
+        reference: Reference,
+        site: "Site",
+        said: RegistrySettings,
+        credentials: "Credentials",
+    ) -> "RegistrySource":
+        from oci_pull.adapters.clock import SystemClock
+        from oci_pull.adapters.registry.auth import RegistryAuth
+        from oci_pull.adapters.registry.endpoint import Endpoint
+        from oci_pull.adapters.registry.http import make_client
+        from oci_pull.adapters.registry.source import RegistrySource
+
+        client = make_client(_network(self.settings, reference.host, site, said, self.user_agent))
+        self.stack.callback(client.close)
+        host = canonical_host(reference.host)
+        auth = RegistryAuth(
+            host=host,
+            repository=reference.repository,
+            credential=lambda: credentials.find(host, reference.repository),
+            client=client,
+            clock=SystemClock(),
+            token_hosts=said.token_hosts,
+        )
+        return RegistrySource(reference, Endpoint(site, client, auth), auth)
+
+
+def make_credentials(
+    settings: Settings, warn: Callable[[str], None], command_line_host: str = ""
+) -> "Credentials":
+    """Everything that may say who to be, in the order in which it counts.
+
+    What the command line says is for `command_line_host` alone. `warn` is told of what is broken,
+    once: several are looked for where there are mirrors.
+
+    Raises:
+        InvalidSetting: the command line has a user without a password, or the reverse, or names a
+            file that is not there.
+    """
+    from oci_pull.adapters.credentials.chain import CommandLine, Credentials, NamedHelpers, Place
+    from oci_pull.adapters.credentials.docker_config import (
+        DOCKER_FILES,
+        FilePlace,
+        TextPlace,
+        is_missing,
+    )
+    from oci_pull.adapters.credentials.given import given_credential
+
+    warn = _once(warn)
+    places: list[Place] = []
+    if command_line_host:
+        who = given_credential(settings.username, settings.password, settings.password_file)
+        places += [CommandLine(command_line_host, who)] if who else []
+    helpers = {host: table.credential_helper for host, table in settings.tables.items()}
+    places.append(NamedHelpers(helpers, warn))
+    if settings.docker_auth:
+        places.append(TextPlace(settings.docker_auth, "DOCKER_AUTH_CONFIG", warn))
+    if settings.authfile and is_missing(settings.authfile):
+        raise InvalidSetting(f"--authfile: there is no file {settings.authfile}")
+    if named := settings.authfile or settings.registry_auth_file:
+        places.append(FilePlace((named,), warn))
+    if directory := settings.docker_config:
+        places.append(FilePlace(tuple(directory / name for name in DOCKER_FILES), warn))
+    places += [FilePlace((path,), warn) for path in settings.auth_files]
+    return Credentials(tuple(places))
+
+
+def _once(warn: Callable[[str], None]) -> Callable[[str], None]:
+    said: set[str] = set()
+
+    def tell(message: str) -> None:
+        if message not in said:
+            said.add(message)
+            warn(message)
+
+    return tell
+
+
+def open_registry(
+    host: str,
+    settings: Settings,
+    who: "Credential",
+    stack: ExitStack,
+    *,
+    repository: str = "",
+    user_agent: str,
+) -> "Endpoint":
+    """A registry itself, not its mirrors, asked as `who`: as such, or about one repository."""
+    from oci_pull.adapters.clock import SystemClock
+    from oci_pull.adapters.registry.auth import RegistryAuth
+    from oci_pull.adapters.registry.endpoint import Endpoint
+    from oci_pull.adapters.registry.http import make_client
+    from oci_pull.adapters.registry.site import Site
+
+    nothing = Reference(host, "", None, None)
+    said = settings.registry(host)
+    site = Site.of(nothing, plain_http=said.plain_http)
+    client = make_client(_network(settings, host, site, said, user_agent))
+    stack.callback(client.close)
+    auth = RegistryAuth(
+        host=host,
+        repository=repository,
+        credential=lambda: who,
+        client=client,
+        clock=SystemClock(),
+        token_hosts=said.token_hosts,
+    )
+    return Endpoint(site, client, auth)
+
+
+def find_network(host: str, settings: Settings, user_agent: str) -> "Network":
+    """How a registry would be reached; raises `InvalidSetting` for a proxy that is none."""
+    from oci_pull.adapters.registry.site import Site
+
+    said = settings.registry(host)
+    site = Site.of(Reference(host, "", None, None), plain_http=said.plain_http)
+    return _network(settings, host, site, said, user_agent)
+
+
+def _network(
+    settings: Settings, name: str, site: "Site", said: RegistrySettings, user_agent: str
+) -> "Network":
+    """How a registry is reached; only what was said of it is shown to it."""
+    from oci_pull.adapters.registry.http import Network
+    from oci_pull.adapters.registry.trust import RegistryAccess, Trust
+    from oci_pull.oci.proxy import Proxies
+
+    access = RegistryAccess(
+        site.host,
+        name,
+        ca_file=said.ca_file,
+        client_cert=said.client_cert,
+        client_key=said.client_key,
+        insecure=said.insecure,
+        private_redirects=said.private_redirects,
+    )
+    return Network(
+        connect_timeout=settings.connect_timeout,
+        stall_timeout=settings.stall_timeout,
+        user_agent=user_agent,
+        proxies=Proxies.of(settings.proxy_variables, settings.proxy),
+        trust=Trust(
+            (settings.ca_file,) if settings.ca_file else (),
+            (access,),
+            settings.certificate_directories,
+        ),
+    )

@@ -1,0 +1,129 @@
+"""A pull-through cache in front of a registry, both Debian's docker-registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import builders
+from tests.e2e.disk import assert_sound, assert_tree
+from tests.e2e.models import MIB, model
+from tests.integration.models import Pushed
+from tests.servers.distribution import Distribution, Htpasswd, Options, Upstream
+from tests.servers.push import push, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.e2e.command import Command
+
+_LARGE = 24 * MIB
+
+
+@pytest.fixture
+def mirror(registry: Distribution, tmp_path: Path) -> Iterator[Distribution]:
+    """A cache of the registry that has nothing yet."""
+    with Distribution(tmp_path / "mirror", Options(upstream=Upstream(registry.url))) as found:
+        yield found
+
+
+@pytest.fixture
+def large(registry: Distribution) -> Pushed:
+    """A model that takes a while at the rate that is allowed."""
+    files = model(_LARGE)
+    artifact = builders.docker_v02(files)
+    push(registry.url, "mirrored/large", "v1", artifact)
+    return Pushed(reference(registry.url, "mirrored/large", "v1"), artifact, files)
+
+
+def _asked_for(registry: Distribution, name: str) -> int:
+    """How often the command asked, and not the cache in front."""
+    return sum(
+        name in request.path and request.agent.startswith("oci-pull")
+        for request in registry.access_log()
+    )
+
+
+def test_a_pull_through_cache_has_the_model_the_first_time_and_the_second(
+    oci_pull: Command,
+    registry: Distribution,
+    mirror: Distribution,
+    tiny: Callable[[str, int], Pushed],
+) -> None:
+    pushed = tiny("mirrored/tiny", 5)
+    words = ("--mirror", mirror.url, pushed.reference)
+    assert_tree(oci_pull(*words).path, pushed.files)
+    assert_sound(oci_pull.cache)
+    other = oci_pull.with_env(OCI_PULL_CACHE_DIR=str(oci_pull.home / "other"))
+    assert_tree(other(*words).path, pushed.files)
+    assert _asked_for(registry, "mirrored/tiny") == 0
+    assert _asked_for(mirror, "mirrored/tiny") > 0
+
+
+def test_tags_come_from_the_registry_behind_a_cache_that_is_not_believed(
+    oci_pull: Command,
+    registry: Distribution,
+    mirror: Distribution,
+    tiny: Callable[[str, int], Pushed],
+) -> None:
+    old = tiny("mirrored/moving", 1)
+    oci_pull("--mirror", mirror.url, old.reference).must_succeed()
+    new = tiny("mirrored/moving", 2)
+    config = oci_pull.home / "config.toml"
+    config.write_text(
+        f'[registry."{registry.host}"]\nmirrors = [{{url = "{mirror.url}", tags = false}}]\n'
+    )
+    assert_tree(oci_pull("--config", config, new.reference).path, new.files)
+    blobs = [
+        request
+        for request in registry.access_log()
+        if "mirrored/moving/blobs" in request.path and request.agent.startswith("oci-pull")
+    ]
+    assert blobs == []
+
+
+def test_a_cache_that_is_stopped_is_passed_over(
+    oci_pull: Command, mirror: Distribution, tiny: Callable[[str, int], Pushed]
+) -> None:
+    pushed = tiny("mirrored/stopped", 6)
+    mirror.stop()
+    run = oci_pull("--progress", "plain", "--mirror", mirror.url, pushed.reference)
+    assert_tree(run.path, pushed.files)
+    assert run.stderr.count("asking the next") == 1
+
+
+def test_a_cache_that_is_stopped_in_the_middle_is_carried_on_by_the_registry(
+    oci_pull: Command, registry: Distribution, mirror: Distribution, large: Pushed
+) -> None:
+    # Once before, so that the cache has all of it and serves ranges.
+    oci_pull("--mirror", mirror.url, large.reference).must_succeed()
+    other = oci_pull.with_env(OCI_PULL_CACHE_DIR=str(oci_pull.home / "other"))
+    words = ("--progress", "plain", "--limit-rate", "8M", "--mirror", mirror.url)
+    partial = oci_pull.home / "other" / "partial"
+
+    def is_under_way() -> bool:
+        return any(
+            file.is_file() and file.stat().st_blocks > 0 for file in partial.glob("*/*/journal")
+        )
+
+    with other.start(*words, large.reference) as running:
+        running.until(is_under_way, "some of it was recorded")
+        mirror.stop()
+        run = running.wait()
+    assert_tree(run.path, large.files)
+    assert _asked_for(registry, "mirrored/large/blobs") > 0
+    assert "asking the next" in run.stderr
+
+
+def test_a_cache_that_wants_to_know_who_asks_is_passed_over(
+    oci_pull: Command, registry: Distribution, tmp_path: Path, tiny: Callable[[str, int], Pushed]
+) -> None:
+    pushed = tiny("mirrored/guarded", 7)
+    auth = Htpasswd({"ada": "secret"})
+    options = Options(upstream=Upstream(registry.url), auth=auth)
+    with Distribution(tmp_path / "guarded", options) as guarded:
+        run = oci_pull("--progress", "plain", "--mirror", guarded.url, pushed.reference)
+    assert_tree(run.path, pushed.files)
+    assert run.stderr.count("asking the next") == 1
