@@ -1,7 +1,7 @@
 """How fast a connection is, and whether it is worth keeping. Decisions only."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TypeVar
 
@@ -62,11 +62,11 @@ class Pace:
         return now - self._alive[0]
 
 
-def laggards(rates: Mapping[K, float]) -> list[K]:
-    """The connections that are much slower than the others beside them."""
+def laggards(rates: Mapping[K, float], ended: Sequence[float] = ()) -> list[K]:
+    """The connections that are much slower than the others, those that ended a moment ago too."""
     found = []
     for key, rate in rates.items():
-        others = [each for other, each in rates.items() if other != key]
+        others = [*ended, *(each for other, each in rates.items() if other != key)]
         if len(others) >= _OTHERS and rate < _SHARE * median(others):
             found.append(key)
     return found

@@ -90,6 +90,12 @@ class Recorder:
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._of(kind)), within)
 
+    def await_next(self, kind: type[E]) -> None:
+        """Return with the next event of a kind, or when none will come any more."""
+        with self._changed:
+            count = len(self._of(kind))
+            self._changed.wait_for(lambda: len(self._of(kind)) > count, PATIENCE)
+
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
@@ -225,6 +231,9 @@ class MemorySource:
 
     def document(self, selector: str | Digest) -> Document:
         raise NotImplementedError
+
+    def size_of(self, blob: Descriptor) -> int:
+        return len(self._contents[blob.digest])
 
     def open(
         self,

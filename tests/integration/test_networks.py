@@ -9,6 +9,8 @@ import pytest
 
 from tests import builders
 from tests.e2e.disk import assert_tree
+from tests.e2e.models import model, put
+from tests.fakes.registry import BlobFaults, FakeRegistry
 from tests.servers.debian import ToolUnavailable, tool
 from tests.servers.distribution import Distribution, Options
 from tests.servers.nginx import Nginx
@@ -234,3 +236,26 @@ def test_one_that_signed_itself_is_told(
         run = oci_pull(_reference(registry)).must_fail(5)
     assert "is not trusted: self-signed certificate" in run.stderr
     assert plain.storage.exists()
+
+
+# Proxies in front of servers that cut
+
+
+@pytest.mark.parametrize("is_encrypted", [True, False], ids=["tunnel", "plain"])
+def test_through_a_proxy_no_byte_comes_twice_though_every_connection_is_cut(
+    is_encrypted: bool, authority: Authority, proxy: Tinyproxy, oci_pull: Command
+) -> None:
+    files = model(12 << 20)
+    artifact = builders.docker_v02(files)
+    tls = authority.server().server_context() if is_encrypted else None
+    words = ("--proxy", proxy.host, "--ca-file", authority.ca_file)
+    with FakeRegistry(tls=tls) as registry:
+        found = put(registry, artifact)
+        registry.blob_faults = BlobFaults(cut_after=700_000)
+        run = oci_pull(*words, *(() if is_encrypted else ("--plain-http",)), found)
+        assert_tree(run.path, files)
+        document = artifact.document
+        blobs = (document["config"], *document["layers"])
+        assert registry.bytes_served == sum(int(each["size"]) for each in blobs)
+        assert registry.count("GET", "blob") >= (12 << 20) // 700_000
+    assert proxy.requests()

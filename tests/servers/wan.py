@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -42,6 +43,16 @@ class _Cut(Exception):
     """A connection has carried what it may."""
 
 
+@dataclass(frozen=True)
+class _Way:
+    """What one connection goes over."""
+
+    conditions: Conditions
+    link: Rate
+    #: After so many bytes it is cut; None for never.
+    limit: int | None
+
+
 class Wan:
     """Forwards to `target` from `start` (or `with`) until `stop`.
 
@@ -56,6 +67,8 @@ class Wan:
         #: Bytes that clients were sent, and connections that they made, since the beginning.
         self.served = 0
         self.connections = 0
+        #: Connections of them that were one too many.
+        self.turned_away = 0
         self._target = target
         self._port = port
         self._cuts = Cuts(self.conditions.cut_after, self.conditions.seed)
@@ -98,13 +111,33 @@ class Wan:
         while True:
             client, _ = await loop.sock_accept(listener)
             self.connections += 1
-            task = loop.create_task(self._connection(client, link, self._cuts.next()))
+            most = self.conditions.at_once
+            is_one_more = bool(most) and len(alive) >= most
+            self.turned_away += is_one_more
+            conditions = self.conditions
+            if conditions.slow and self.connections == conditions.slow_one:
+                conditions = replace(conditions, cap=conditions.slow)
+            way = _Way(conditions, link, self._cuts.next())
+            work = self._turn_away(client) if is_one_more else self._connection(client, way)
+            task = loop.create_task(work)
             alive.add(task)
             # Not by `with` in the task: one that is cancelled early does not even begin.
             task.add_done_callback(partial(_over, client))
             task.add_done_callback(alive.discard)
 
-    async def _connection(self, client: socket.socket, link: Rate, limit: int | None) -> None:
+    async def _turn_away(self, client: socket.socket) -> None:
+        """There are connections enough already."""
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):
+            if status := self.conditions.status:
+                await loop.sock_recv(client, _CHUNK)
+                head = f"HTTP/1.1 {status} Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                await loop.sock_sendall(client, head.encode())
+                client.shutdown(socket.SHUT_WR)
+            else:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+
+    async def _connection(self, client: socket.socket, way: _Way) -> None:
         loop = asyncio.get_running_loop()
         # The kernel has answered the client already; this is the round trip that it takes.
         await asyncio.sleep(self.conditions.rtt)
@@ -117,10 +150,10 @@ class Wan:
             back = self._queue()
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._read(client, there, Line(self.conditions)))
+                    group.create_task(self._read(client, there, Line(way.conditions)))
                     group.create_task(self._write(server, there))
-                    group.create_task(self._read(server, back, Line(self.conditions, link)))
-                    group.create_task(self._serve(client, back, limit))
+                    group.create_task(self._read(server, back, Line(way.conditions, way.link)))
+                    group.create_task(self._serve(client, back, way.limit))
             except* (OSError, _Cut):
                 if self.conditions.reset:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
@@ -298,6 +331,10 @@ def main(words: Sequence[str]) -> int:
     add("--cut-after", type=_count, default=0, help="bytes, about: 1G")
     add("--reset", action="store_true", help="cut by RST")
     add("--seed", type=int, default=0, help="of where connections are cut")
+    add("--at-once", type=int, default=0, help="connections; others are turned away")
+    add("--status", type=int, default=0, help="how: with this answer, else by RST")
+    add("--slow", type=_size, default=0.0, help="bytes a second of one connection alone")
+    add("--slow-one", type=int, default=0, help="which: the first is 1")
     given = vars(parser.parse_args(words))
     with Wan(given.pop("target"), port=given.pop("port"), conditions=Conditions(**given)) as wan:
         print(wan.port, flush=True)

@@ -26,6 +26,10 @@ class Conditions:
     cut_after: int = 0  # bytes to the client; give or take a fifth
     reset: bool = False  # a cut is an RST, else an end like any other
     seed: int = 0  # of where connections are cut
+    at_once: int = 0  # connections; each one more is turned away at once
+    status: int = 0  # ... with this answer to its first request, else with an RST
+    slow: float = 0.0  # the cap of one connection alone ...
+    slow_one: int = 0  # ... this one, counted from 1
 
 
 class Crossing(NamedTuple):

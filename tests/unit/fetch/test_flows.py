@@ -98,6 +98,19 @@ def test_what_stops_after_a_good_start_is_cut(wire: Wire) -> None:
     assert flow.verdict is Verdict.STALLED
 
 
+def test_a_stop_of_the_whole_process_is_no_silence_of_the_line(wire: Wire) -> None:
+    flow = wire.open()
+    wire.pass_by(10, (flow, MIB))
+    # Ctrl-Z, a frozen container: nobody looked, and what was sent meanwhile waits in the socket.
+    wire.world.clock.advance(3600)
+    wire.flows.watch()
+    assert not is_cut(flow)
+    wire.pass_by(int(STALL), (flow, 0))
+    assert not is_cut(flow)
+    wire.pass_by(1, (flow, 0))
+    assert flow.verdict is Verdict.STALLED
+
+
 def test_what_is_slow_by_order_is_not_stalled(world: World, stack: ExitStack) -> None:
     wire = Wire(world, stack)
     paying, silent = wire.open(), wire.open(wire.assembly.take(Span(0, PART)))
@@ -130,6 +143,12 @@ def test_a_rate_is_known_while_the_connection_is_open(wire: Wire) -> None:
     assert not stream.aborted.is_set(), "who is gone is not watched"
 
 
+def replace_stack(wire: Wire, stack: ExitStack) -> Wire:
+    """The same connections, of which those that are opened from now on last longer."""
+    wire._stack = stack
+    return wire
+
+
 def slow_beside(wire: Wire, count: int, stretch: Stretch | None = None) -> tuple[Flow, list[Flow]]:
     fast = [wire.open(wire.assembly.take(Span(0, PART))) for _ in range(count)]
     return wire.open(stretch or wire.assembly.take(Span(0, PART))), fast
@@ -152,9 +171,25 @@ def test_nothing_is_replaced_before_it_settled(wire: Wire) -> None:
 
 
 def test_what_has_little_left_is_not_replaced(wire: Wire) -> None:
-    slow, fast = slow_beside(wire, 3, wire.assembly.take(Span(0, 4 * MIB)))
+    slow, fast = slow_beside(wire, 3, wire.assembly.take(Span(0, 50_000)))
     wire.pass_by(20, (slow, 5000), *[(flow, 100_000) for flow in fast])
     assert slow.verdict is None
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(50, Verdict.SLOW), (70, None)])
+def test_the_last_one_is_compared_with_those_that_ended_lately(
+    world: World, seconds: int, verdict: Verdict | None
+) -> None:
+    with ExitStack() as last:
+        with ExitStack() as before:
+            wire = Wire(world, before)
+            fast = [wire.open(wire.assembly.take(Span(0, PART))) for _ in range(3)]
+            wire.pass_by(7, *[(flow, 100_000) for flow in fast])
+        wire.pass_by(seconds - 7)
+        wire = replace_stack(wire, last)
+        slow = wire.open(wire.assembly.take(Span(0, PART)))
+        wire.pass_by(7, (slow, 5000))
+        assert slow.verdict is verdict
 
 
 def test_a_stretch_that_stays_slow_is_replaced_three_times(wire: Wire) -> None:

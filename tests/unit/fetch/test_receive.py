@@ -136,7 +136,7 @@ def test_more_bytes_than_there_should_be_are_an_error_of_the_servers(world: Worl
 
 def test_a_connection_that_stalls_is_replaced(world: World) -> None:
     world.source.script(world.blob, Reply(hold=threading.Event(), hold_after=300_000))
-    world.observer.on_tick = lambda: world.clock.advance(10)
+    world.observer.on_tick = lambda: world.clock.advance(4)
     session = world.session()
     session.fetch(world.jobs())
     assert world.fetched(world.blob) == CONTENT
@@ -149,7 +149,7 @@ def test_a_connection_that_stalls_is_replaced(world: World) -> None:
 def test_a_server_that_always_stalls_is_given_up(world: World) -> None:
     """A few bytes a minute are no progress."""
     world.source.usual = Reply(hold=threading.Event(), hold_after=1000)
-    world.observer.on_tick = lambda: world.clock.advance(40)
+    world.observer.on_tick = lambda: world.clock.advance(4)
     with pytest.raises(ConnectionFailed, match="stopped sending"):
         world.session(patience=Patience(retries=2)).fetch(world.jobs())
     assert len(world.source.opened) == 3

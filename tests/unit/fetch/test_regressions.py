@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oci_pull.errors import BadReply, Cancelled, RateLimited
-from oci_pull.events import Tick, Verified
+from oci_pull.events import Retrying, Tick, Verified
 from oci_pull.fetch.board import Board
 from oci_pull.fetch.crew import Crew
 from oci_pull.fetch.flows import Flows
@@ -176,8 +176,10 @@ def test_a_server_with_few_connections_serves_many_small_blobs(tmp_path: Path) -
     hold = threading.Event()
     world.source.usual = Reply(hold=hold)
     world.source.most = 2
+    # A wait lasts until those that are served could have gone on, as a real one does.
+    world.clock.on_wait = lambda _: world.observer.await_next(Tick)
     fetching = in_background(lambda: world.session(jobs=8).fetch(world.jobs()))
-    world.observer.wait_for(Tick, 10, unless=fetching)
+    world.observer.wait_for(Retrying, 4, unless=fetching)
     hold.set()
     assert len(fetching.result(PATIENCE)) == 6
 
