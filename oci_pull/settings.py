@@ -286,6 +286,12 @@ class Settings:
             insecure=self.insecure or table.insecure,
         )
 
+    def unnamed_registry(self, host: str) -> RegistrySettings:
+        """What counts for any other: its table, and the mirrors that were given for it."""
+        table = self.tables.get(host, RegistrySettings())
+        mirrors = tuple(mirror for name, mirror in self.mirror if name == host)
+        return replace(table, mirrors=mirrors or table.mirrors)
+
     def jobs_for(self, reference: Locator) -> int:
         """How many connections there are: a registry's table is for those who gave no number."""
         is_given = self.origins.get("jobs") in (flag_of("jobs"), PREFIX + "JOBS")

@@ -3,14 +3,15 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from oci_pull.errors import OciPullError
-from oci_pull.oci.reference import Locator
+from oci_pull.errors import OciPullError, UsageError
+from oci_pull.events import Warned
+from oci_pull.oci.reference import LayoutReference, Locator
 from oci_pull.ports import Cancel, Observer, Source
 from oci_pull.settings import Settings
-from oci_pull.sources import make_credentials, open_registry, open_source
+from oci_pull.sources import open_registry, open_repository, open_source
 from oci_pull.verbs.finding import Finding, Report, State, checked
 from oci_pull.verbs.reach import STEPS, Route, reach
-from oci_pull.verbs.surroundings import local
+from oci_pull.verbs.surroundings import Identity, local
 from oci_pull.verbs.target import Target
 from oci_pull.verbs.watch import Watch
 
@@ -25,6 +26,8 @@ class Examination:
     observer: Observer
     cancel: Cancel
     user_agent: str
+    #: Why the configuration file does not count, though there is one.
+    broken: UsageError | None = None
 
     def run(self) -> Report:
         """What was found; a registry is asked only where one was named, and nobody when offline.
@@ -41,23 +44,26 @@ class Examination:
 
     def _examine(self) -> Report:
         target = self.target
-        findings = list(local(self.settings, target, self.user_agent))
+        identity = Identity.find(self.settings, target, self.cancel)
+        findings = list(local(self.settings, target, self.user_agent, identity))
+        if self.broken:
+            # Everything else is as it would be without the file.
+            findings[0] = Finding.failed(findings[0].name, self.broken)
         if target is None or self.settings.offline:
             why = "nobody was named" if target is None else "offline"
             findings += [Finding(step, State.SKIPPED, why) for step in STEPS]
         elif target.host:
             with ExitStack() as stack:
-                findings += self._remote(target, stack)
+                findings += self._remote(target, identity, stack)
         else:
-            findings.append(checked("manifest", self._on_disk))
+            findings.append(checked("manifest", lambda: self._on_disk(identity)))
         return Report(tuple(findings))
 
-    def _remote(self, target: Target, stack: ExitStack) -> list[Finding]:
-        settings, locator = self.settings, target.locator
+    def _remote(self, target: Target, identity: Identity, stack: ExitStack) -> list[Finding]:
+        settings, locator, who = self.settings, target.locator, identity.who
         try:
-            # What is broken about it was said before.
-            places = make_credentials(settings, lambda _: None, target.host)
-            who = places.find(target.host, target.repository)
+            if identity.error:
+                raise identity.error
             endpoint = open_registry(
                 target.host,
                 settings,
@@ -66,7 +72,7 @@ class Examination:
                 repository=target.repository,
                 user_agent=self.user_agent,
             )
-            source = self._source(locator, stack) if locator else None
+            source = self._source(locator, identity, stack) if locator else None
         except OciPullError as error:
             rest = (Finding(step, State.SKIPPED, "name failed") for step in STEPS[1:])
             return [Finding.failed(STEPS[0], error), *rest]
@@ -81,7 +87,16 @@ class Examination:
         )
         return list(reach(route))
 
-    def _source(self, locator: Locator, stack: ExitStack) -> Source:
+    def _source(self, locator: Locator, identity: Identity, stack: ExitStack) -> Source:
+        if identity.credentials and not isinstance(locator, LayoutReference):
+            return open_repository(
+                locator,
+                self.settings,
+                identity.credentials,
+                lambda message: self.observer.on(Warned(message)),
+                stack,
+                user_agent=self.user_agent,
+            )
         return open_source(
             locator,
             self.settings,
@@ -91,12 +106,12 @@ class Examination:
             user_agent=self.user_agent,
         )
 
-    def _on_disk(self) -> Finding:
+    def _on_disk(self, identity: Identity) -> Finding:
         assert self.target is not None
         locator = self.target.locator
         assert locator is not None
         with ExitStack() as stack:
             selector = locator.digest or locator.moving_tag or ""
-            found = self._source(locator, stack).document(selector).descriptor
+            found = self._source(locator, identity, stack).document(selector).descriptor
         facts = {"digest": str(found.digest), "type": found.media_type}
         return Finding("manifest", State.OK, str(found.digest), facts)

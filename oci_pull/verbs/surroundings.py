@@ -1,21 +1,24 @@
 """What a pull would use on this machine: looked at and tried, without a request."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from oci_pull.adapters.disk import writing
+from oci_pull.adapters.docker_daemon import insecure_by
 from oci_pull.adapters.file_system import FileSystem, links
 from oci_pull.errors import NotWritable, OciPullError, UsageError
-from oci_pull.oci.credential import Anonymous
+from oci_pull.oci.credential import Anonymous, Credential
 from oci_pull.oci.proxy import Proxies, ProxyServer
 from oci_pull.oci.reference import Reference
+from oci_pull.ports import Cancel
 from oci_pull.settings import DEFAULT, OPTIONS, Settings
 from oci_pull.sources import find_network, find_route, make_credentials
 from oci_pull.verbs.finding import Finding, State, checked
 from oci_pull.verbs.target import Target
 
 if TYPE_CHECKING:
+    from oci_pull.adapters.credentials.chain import Credentials
     from oci_pull.adapters.registry.http import Network
 
 #: File systems that are memory: a model in them is paid for twice.
@@ -24,13 +27,39 @@ _MEMORY = ("tmpfs", "ramfs")
 _TABLE = "registry."
 
 
-def local(settings: Settings, target: Target | None, user_agent: str) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who would ask. Looked for once: a helper may want a password for every answer."""
+
+    #: None where the settings name nobody that there could be.
+    credentials: "Credentials | None"
+    who: Credential
+    #: What is broken on the way.
+    warnings: tuple[str, ...] = ()
+    error: UsageError | None = None
+
+    @classmethod
+    def find(cls, settings: Settings, target: Target | None, cancel: Cancel) -> "Identity":
+        """As whom the target is asked; nobody is looked for where there is none."""
+        warnings: list[str] = []
+        host = target.host if target else ""
+        try:
+            places = make_credentials(settings, warnings.append, host, cancel).remembering()
+            who = places.find(host, target.repository) if target and host else Anonymous()
+        except UsageError as error:
+            return cls(None, Anonymous(), tuple(warnings), error)
+        return cls(places, who, tuple(warnings))
+
+
+def local(
+    settings: Settings, target: Target | None, user_agent: str, identity: Identity
+) -> Iterator[Finding]:
     """Everything that is on this machine, without a request."""
     yield configuration(settings)
     yield from cache(settings)
     if target is None or target.host:
         yield from network(settings, target, user_agent)
-        yield credential(settings, target)
+        yield credential(settings, target, identity)
     if target is not None and target.host:
         yield checked("mirrors", lambda: mirrors(settings, target))
 
@@ -83,7 +112,9 @@ def network(settings: Settings, target: Target | None, user_agent: str) -> Itera
         yield Finding("trust", State.SKIPPED, "proxy failed")
         return
     yield _proxy(found.proxies, target)
-    yield checked("trust", lambda: _trust(found, f"{found.trust.registries[0].host}"))
+    told = insecure_by(host, settings.docker_daemons)
+    why = f"insecure-registries in {told}" if told else "--insecure"
+    yield checked("trust", lambda: _trust(found, found.trust.registries[0].host, why))
 
 
 def _proxy(proxies: Proxies, target: Target | None) -> Finding:
@@ -103,7 +134,7 @@ def _proxy(proxies: Proxies, target: Target | None) -> Finding:
     return Finding("proxy", State.OK, given or "none", facts)
 
 
-def _trust(found: "Network", host: str) -> Finding:
+def _trust(found: "Network", host: str, why: str) -> Finding:
     from oci_pull.adapters.registry.trust import context_for
 
     identity = found.trust.identity(host if ":" in host else f"{host}:443")
@@ -115,7 +146,7 @@ def _trust(found: "Network", host: str) -> Finding:
         "insecure": identity.insecure,
     }
     if identity.insecure:
-        return Finding("trust", State.WARNING, "whatever answers is believed: --insecure", facts)
+        return Finding("trust", State.WARNING, f"whatever answers is believed: {why}", facts)
     files = "".join(f", {path}" for path in identity.ca_files)
     return Finding("trust", State.OK, f"the system's authorities{files}", facts)
 
@@ -173,16 +204,13 @@ def _links(found: FileSystem) -> Finding:
     return Finding("links", State.OK, f"{mode} ({tried})", facts)
 
 
-def credential(settings: Settings, target: Target | None) -> Finding:
+def credential(settings: Settings, target: Target | None, identity: Identity) -> Finding:
     """Who would ask, and which place says so; what is broken on the way is a warning."""
-    warnings: list[str] = []
-    try:
-        places = make_credentials(settings, warnings.append, target.host if target else "")
-        if target is None:
-            return _credential_files(settings)
-        who = places.find(target.host, target.repository)
-    except UsageError as error:
-        return Finding.failed("credential", error)
+    if identity.error:
+        return Finding.failed("credential", identity.error)
+    if target is None:
+        return _credential_files(settings)
+    who, warnings = identity.who, list(identity.warnings)
     facts = {"registry": target.host, "asked_as": str(who), "warnings": warnings}
     said = f"{target.host} is asked as {who}"
     if warnings:

@@ -18,7 +18,7 @@ from oci_pull.adapters.cache.journal import Journal
 from oci_pull.oci.ranges import Span
 from tests import builders
 from tests.e2e import lookups
-from tests.e2e.command import until
+from tests.e2e.command import PATH, until
 from tests.e2e.disk import assert_sound, blob
 from tests.e2e.models import MIB, archive_layer, model, pack_around, put
 from tests.e2e.ports import silence, unreachable
@@ -321,3 +321,38 @@ def _fill(pipe: int) -> None:
 def _hangs_in_a_pipe(pid: int) -> bool:
     """Whether its first thread waits for somebody to read what it writes."""
     return "pipe" in Path(f"/proc/{pid}/wchan").read_text()
+
+
+# Helpers
+
+
+@pytest.mark.parametrize("words", [(), ("doctor",)], ids=["pull", "doctor"])
+def test_a_credential_helper_that_hangs_is_gone_after_ctrl_c(
+    words: tuple[str, ...], registry: FakeRegistry, oci_pull: Command
+) -> None:
+    reference = put(registry, builders.docker_v02(model()))
+    registry.auth = Auth()
+    programs, pids = oci_pull.home / "bin", oci_pull.home / "pids"
+    programs.mkdir()
+    helper = programs / "docker-credential-h"
+    # With a child of its own, which waits as it does.
+    helper.write_text(f"#!/bin/sh\nsleep 600 &\necho $$ $! >{pids}\nwait\n")
+    helper.chmod(0o755)
+    config = oci_pull.home / ".docker/config.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps({"credsStore": "h"}))
+    user = oci_pull.with_env(PATH=f"{programs}:{PATH}")
+    with user.start(*words, reference) as running:
+        running.until(lambda: pids.exists() and pids.read_text().endswith("\n"), "it is asked")
+        running.send(signal.SIGINT)
+        assert running.wait().code == 130
+    for pid in map(int, pids.read_text().split()):
+        until(lambda pid=pid: not _runs(pid), f"{pid} is gone", limit=2.0)  # type: ignore[misc]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"

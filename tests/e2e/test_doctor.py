@@ -56,6 +56,40 @@ def log_in(oci_pull: Command, host: str, password: str = SECRET) -> None:
     path.write_text(json.dumps({"auths": {host: {"auth": packed}}}))
 
 
+def test_a_helper_is_asked_once(registry: FakeRegistry, oci_pull: Command, reference: str) -> None:
+    registry.auth = Auth(users={"ada": SECRET}, private=["team/model"])
+    programs, asked = oci_pull.home / "bin", oci_pull.home / "asked"
+    programs.mkdir()
+    helper = programs / "docker-credential-h"
+    answer = json.dumps({"Username": "ada", "Secret": SECRET})
+    helper.write_text(f"#!/bin/sh\necho $1 >>{asked}\ncat >/dev/null\necho '{answer}'\n")
+    helper.chmod(0o755)
+    (oci_pull.home / ".docker").mkdir()
+    (oci_pull.home / ".docker" / "config.json").write_text('{"credsStore": "h"}')
+    run = doctor(oci_pull.with_env(PATH=f"{programs}:{PATH}"), reference).must_succeed()
+    assert states(run)["manifest"] == "ok"
+    assert asked.read_text().split() == ["get"]
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_configuration_that_cannot_be_read_is_a_finding_among_others(
+    oci_pull: Command, reference: str, is_named: bool
+) -> None:
+    file = oci_pull.home / ".config" / "oci-pull" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("jobs = = 3\n")
+    words = ("--config", str(file)) if is_named else ()
+    run = doctor(oci_pull, *words, reference)
+    assert run.code == 2
+    assert states(run)["configuration"] == "failed"
+    assert str(file) in run.json["error"]["message"]
+    assert states(run)["manifest"] == "ok"
+
+
+def test_an_option_that_cannot_be_is_no_finding(oci_pull: Command) -> None:
+    assert "--stall-timeout" in oci_pull("doctor", "--stall-timeout", "soon").must_fail(2).stderr
+
+
 def test_without_a_name_nobody_is_asked(oci_pull: Command, registry: FakeRegistry) -> None:
     command = oci_pull.with_env(OCI_PULL_DEFAULT_REGISTRY=registry.address, OCI_PULL_JOBS="3")
     run = doctor(command).must_succeed()

@@ -383,3 +383,24 @@ def test_a_slip_in_the_file_is_told_with_its_line(oci_pull: Command, reference: 
 def test_a_file_that_is_named_has_to_be_there(oci_pull: Command, reference: str) -> None:
     run = oci_pull("--config", "none.toml", reference).must_fail(2)
     assert "none.toml cannot be read" in run.stderr
+
+
+# insecure-registries
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_docker_may_say_that_a_registry_need_not_prove_who_it_is(
+    is_said: bool, oci_pull: Command, tmp_path: Path
+) -> None:
+    context = Authority(tmp_path / "nobody-knows-it").server().server_context()
+    with FakeRegistry(tls=context) as registry:
+        reference = put(registry, builders.docker_v02(model()))
+        entries = [registry.address] if is_said else ["other.example"]
+        _write(oci_pull, "docker/daemon.json", json.dumps({"insecure-registries": entries}))
+        run, seen = oci_pull(reference), oci_pull("doctor", reference)
+        if not is_said:
+            run.must_fail(5)
+            return
+        assert_tree(run.path, model())
+        assert f"the certificate of {registry.address} is not verified" in run.stderr
+        assert "insecure-registries in" in seen.must_succeed().stdout

@@ -337,6 +337,23 @@ def test_the_table_of_a_registry(load: Load) -> None:
     }
 
 
+def test_what_the_command_line_says_is_not_for_registries_that_it_does_not_name(
+    load: Load,
+) -> None:
+    settings = load(
+        'mirror = ["https://for-the-named.example", "b.io=https://for-b.example"]\n'
+        "insecure = true\nplain_http = true\n"
+        "[registry.'a.io']\nmirrors = ['https://of-a.example']\njobs = 3\n"
+        "[registry.'b.io']\nmirrors = ['https://of-b.example']\n"
+    )
+    assert settings.registry("c.io").mirrors == (Mirror("for-the-named.example"),)
+    assert settings.unnamed_registry("c.io") == RegistrySettings()
+    assert settings.unnamed_registry("a.io") == RegistrySettings(
+        mirrors=(Mirror("of-a.example"),), jobs=3
+    )
+    assert settings.unnamed_registry("b.io").mirrors == (Mirror("for-b.example"),)
+
+
 def test_mirrors_may_be_tables_of_their_own(load: Load) -> None:
     text = "[[registry.'a.io'.mirrors]]\nurl = 'm.io'\n[[registry.'a.io'.mirrors]]\nurl = 'n.io'\n"
     assert load(text).registry("a.io").mirrors == (Mirror("m.io"), Mirror("n.io"))

@@ -9,8 +9,10 @@ from typing import Any
 from oci_pull.adapters.credentials.entry import read_entry
 from oci_pull.adapters.credentials.helper import Helper
 from oci_pull.adapters.credentials.keys import best_key
+from oci_pull.adapters.credentials.process import NEVER
 from oci_pull.errors import HelperFailed
 from oci_pull.oci.credential import Anonymous, Credential
+from oci_pull.ports import Cancel
 
 #: Told of what is broken; nothing that is broken stops a pull of something public.
 Warn = Callable[[str], None]
@@ -49,13 +51,17 @@ class DockerConfig:
         name = helpers[key] if key is not None else self.members.get("credsStore")
         return name if isinstance(name, str) else ""
 
-    def find(self, host: str, repository: str, warn: Warn) -> Credential:
-        """What it says of a repository; a helper that has none means anonymous, as in Docker."""
-        if name := self.helper(host):
-            return ask_helper(Helper(name), host, warn)
+    def find(self, host: str, repository: str, warn: Warn, cancel: Cancel = NEVER) -> Credential:
+        """What it says of a repository; a helper that has none means anonymous, as in Docker.
+
+        What Docker takes from the file though there is a helper is a registry's own token.
+        """
         auths = self._mapping("auths")
         key = best_key(auths, host, repository)
         entry = auths[key] if key is not None else None
+        has_token = isinstance(entry, dict) and bool(entry.get("registrytoken"))
+        if (name := self.helper(host)) and not has_token:
+            return ask_helper(Helper(name, cancel=cancel), host, warn)
         if not isinstance(entry, dict):
             return Anonymous()
         try:
@@ -76,6 +82,7 @@ class TextPlace:
     text: str = field(repr=False)
     source: str
     warn: Warn = field(repr=False)
+    cancel: Cancel = field(default=NEVER, repr=False)
 
     def find(self, host: str, repository: str) -> Credential:
         """What the text says; one that is no JSON is told."""
@@ -84,7 +91,7 @@ class TextPlace:
         except ValueError:
             self.warn(f"{self.source} cannot be read (it is not JSON); going on without it")
             return Anonymous()
-        return config.find(host, repository, self.warn)
+        return config.find(host, repository, self.warn, self.cancel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ class FilePlace:
 
     paths: tuple[Path, ...]
     warn: Warn = field(repr=False)
+    cancel: Cancel = field(default=NEVER, repr=False)
 
     def find(self, host: str, repository: str) -> Credential:
         """What the file says; none says nothing, and one that is broken is told."""
@@ -106,7 +114,7 @@ class FilePlace:
                 reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
                 self.warn(f"{path} cannot be read ({reason}); going on without it")
                 return Anonymous()
-            return config.find(host, repository, self.warn)
+            return config.find(host, repository, self.warn, self.cancel)
         return Anonymous()
 
 

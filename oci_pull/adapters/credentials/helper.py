@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oci_pull.adapters.credentials.entry import read_reply
 from oci_pull.adapters.credentials.keys import helper_keys, own_key
-from oci_pull.adapters.credentials.process import Reply, ask
+from oci_pull.adapters.credentials.process import NEVER, Reply, ask
 from oci_pull.errors import HelperFailed
 from oci_pull.oci.credential import Anonymous, Basic, Credential
+from oci_pull.ports import Cancel
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _PREFIX = "docker-credential-"
@@ -26,6 +27,8 @@ class Helper:
     name: str
     #: The longest that it may take.
     seconds: float = _SECONDS
+    #: Stops it, and whatever it started.
+    cancel: Cancel = field(default=NEVER, repr=False)
 
     @property
     def program(self) -> str:
@@ -70,7 +73,13 @@ class Helper:
         if path is None:
             raise self._failure("is not installed", "install it, or take its name out of the file")
         try:
-            return ask([path, action], question.encode(), seconds=self.seconds, limit=_MAX_REPLY)
+            return ask(
+                [path, action],
+                question.encode(),
+                seconds=self.seconds,
+                limit=_MAX_REPLY,
+                cancel=self.cancel,
+            )
         except TimeoutError as error:
             raise self._failure(f"did not answer within {self.seconds:g} s") from error
         except (OSError, ValueError) as error:

@@ -8,7 +8,24 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from oci_pull.errors import Cancelled
+from oci_pull.ports import Cancel
+
 _CHUNK = 64 * 1024
+#: The longest that a cancel goes unnoticed, in seconds.
+_STEP = 0.1
+
+
+class Never:
+    """The cancel of those who wait to the end."""
+
+    def is_set(self) -> bool:
+        """Go on."""
+        return False
+
+
+#: Nobody stops it but its time limit.
+NEVER = Never()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +36,9 @@ class Reply:
     output: bytes = field(repr=False)
 
 
-def ask(argv: list[str], question: bytes, *, seconds: float, limit: int) -> Reply:
+def ask(
+    argv: list[str], question: bytes, *, seconds: float, limit: int, cancel: Cancel = NEVER
+) -> Reply:
     """Run a program without a shell, hand it the question on stdin, and wait for its answer.
 
     It is a group of its own; where it fails, nothing of that group is left running.
@@ -29,6 +48,7 @@ def ask(argv: list[str], question: bytes, *, seconds: float, limit: int) -> Repl
         OSError: it cannot be started.
         TimeoutError: it did not end in time.
         ValueError: it said more than `limit` bytes.
+        Cancelled: somebody stopped it.
     """
     process = subprocess.Popen(
         argv,
@@ -37,17 +57,15 @@ def ask(argv: list[str], question: bytes, *, seconds: float, limit: int) -> Repl
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + seconds
+    patience = _Patience(time.monotonic() + seconds, cancel)
     try:
-        output = _converse(process, question, deadline, limit)
-        return Reply(process.wait(max(0.0, deadline - time.monotonic())), output)
-    except BaseException as error:
+        output = _converse(process, question, patience, limit)
+        return Reply(_end_of(process, patience), output)
+    except BaseException:
         # With its children, which may hang as well; before `wait`, so that the number is theirs.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise TimeoutError("it closed its output and went on") from error
         raise
     finally:
         for stream in (process.stdin, process.stdout):
@@ -56,8 +74,34 @@ def ask(argv: list[str], question: bytes, *, seconds: float, limit: int) -> Repl
                     stream.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long a program is waited for."""
+
+    deadline: float
+    cancel: Cancel
+
+    def step(self) -> float:
+        """The seconds until somebody has to look again; raises `TimeoutError`, `Cancelled`."""
+        if self.cancel.is_set():
+            raise Cancelled("stopped")
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("it did not answer in time")
+        return min(left, _STEP)
+
+
+def _end_of(process: "subprocess.Popen[bytes]", patience: _Patience) -> int:
+    """The exit code of a program that has closed its output."""
+    while True:
+        try:
+            return process.wait(patience.step())
+        except subprocess.TimeoutExpired:
+            continue
+
+
 def _converse(
-    process: "subprocess.Popen[bytes]", question: bytes, deadline: float, limit: int
+    process: "subprocess.Popen[bytes]", question: bytes, patience: _Patience, limit: int
 ) -> bytes:
     """Write and read at the same time, because a program may do either first."""
     assert process.stdin
@@ -69,10 +113,7 @@ def _converse(
         selector.register(given, selectors.EVENT_WRITE)
         selector.register(taken, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready and time.monotonic() >= deadline:
-                raise TimeoutError("it did not answer in time")
-            for key, _ in ready:
+            for key, _ in selector.select(patience.step()):
                 if key.fd == given:
                     question = _write(given, question)
                     if not question:

@@ -1,22 +1,32 @@
 """Keeping a credential, and forgetting it: in a file, or through the helper that the file names."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oci_pull.adapters.clock import SystemClock
 from oci_pull.adapters.credentials.docker_config import DockerConfig, read_file
 from oci_pull.adapters.credentials.entry import write_entry
 from oci_pull.adapters.credentials.helper import Helper
 from oci_pull.adapters.credentials.keys import keys_of, own_key
-from oci_pull.errors import InvalidSetting, NotWritable
+from oci_pull.adapters.credentials.process import NEVER
+from oci_pull.errors import Busy, InvalidSetting, NotWritable
 from oci_pull.oci.credential import Anonymous, Basic
 
 #: What says who somebody is; the rest of an entry stays.
 _SECRETS = ("auth", "username", "password", "identitytoken", "registrytoken")
+#: The longest wait for another process that changes the file, and how often it is looked, in
+#: seconds. It takes milliseconds.
+_PATIENCE = 10.0
+_POLL = 0.02
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,7 @@ class ConfigWriter:
     """The `config.json` that credentials are kept in. What else is in it stays as it is."""
 
     path: Path
+    patience: float = _PATIENCE
 
     def store(self, host: str, who: Basic) -> str:
         """The credential is found from now on; returns where it is.
@@ -32,21 +43,22 @@ class ConfigWriter:
             InvalidSetting: the file is no configuration; it is left alone.
             NotWritable: it cannot be read or written.
             HelperFailed: the helper that the file names did not take it.
+            Busy: another process is changing the file, and takes too long.
         """
-        members, auths = self._read()
-        name = DockerConfig(members, str(self.path)).helper(host)
-        key = own_key(host)
-        old = auths.get(key)
-        rest = {k: v for k, v in old.items() if k not in _SECRETS} if isinstance(old, dict) else {}
-        if name:
-            Helper(name).store(host, who)
-            # Docker leaves a mark, and no secret, beside what a helper has.
-            entry = rest
-        else:
-            entry = rest | write_entry(who)
-        if old != entry:
-            self._write(members | {"auths": auths | {key: entry}})
-        return Helper(name).program if name else str(self.path)
+        members, _ = self._read()
+        if helper := DockerConfig(members, str(self.path)).helper(host):
+            Helper(helper).store(host, who)
+        # Docker leaves a mark, and no secret, beside what a helper has.
+        secret = {} if helper else write_entry(who)
+        with self._alone():
+            members, auths = self._read()
+            key = own_key(host)
+            old = auths.get(key)
+            known = old if isinstance(old, dict) else {}
+            rest = {name: value for name, value in known.items() if name not in _SECRETS}
+            if old != rest | secret:
+                self._write(members | {"auths": auths | {key: rest | secret}})
+        return Helper(helper).program if helper else str(self.path)
 
     def erase(self, host: str) -> list[str]:
         """The credential is not found here any more; returns where it was, nothing for nowhere.
@@ -54,17 +66,48 @@ class ConfigWriter:
         Raises: as `store`.
         """
         members, auths = self._read()
-        places = []
+        places: list[str] = []
         if name := DockerConfig(members, str(self.path)).helper(host):
             helper = Helper(name)
             if not isinstance(helper.get(host), Anonymous):
                 helper.erase(host)
                 places.append(helper.program)
-        if keys := keys_of(auths, host):
+        if not keys_of(auths, host):
+            return places
+        with self._alone():
+            members, auths = self._read()
+            keys = keys_of(auths, host)
             if any(auths[key] for key in keys):
                 places.append(str(self.path))
             self._write(members | {"auths": {key: auths[key] for key in auths if key not in keys}})
         return places
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other of these changes the file meanwhile, and none of its changes is lost.
+
+        The directory is locked: that leaves no file behind, and ends with the process. Where a file
+        system knows no locks there is only the rename. Raises `Busy`.
+        """
+        target = Path(os.path.realpath(self.path))
+        try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._trouble("written", error) from error
+        clock = SystemClock()
+        end = clock.now() + self.patience
+        try:
+            while not _is_locked(descriptor):
+                if clock.now() >= end:
+                    raise Busy(
+                        f"{self.path} is being changed by another process",
+                        hint="wait for it, or stop it",
+                    )
+                clock.wait(_POLL, NEVER)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Everything in the file, and its `auths`; nothing where there is no file."""
@@ -114,3 +157,12 @@ class ConfigWriter:
             f"{self.path} cannot be {what}: {error.strerror}",
             hint="DOCKER_CONFIG=DIR  names another place",
         )
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether it is ours now, or cannot be anybody's."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _HELD
+    return True

@@ -1,7 +1,7 @@
 """Where a registry may lead to, by the addresses that are really connected to."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oci_pull.adapters.registry.origin import host_text
@@ -17,10 +17,15 @@ _WORDS = {
 
 
 class Guard:
-    """Knows where the registry of a client is, and what that may not lead to; for all threads."""
+    """Knows where the registry of a client is, and what that may not lead to; for all threads.
 
-    def __init__(self, trust: Trust) -> None:
+    `allow` is called with every address of the registry itself, and with its origin, where it was
+    not its user who named it: it raises where whoever did may not lead there.
+    """
+
+    def __init__(self, trust: Trust, allow: Callable[[str, str], None] | None = None) -> None:
         self._trust = trust
+        self._allow = allow
         self._lock = threading.Lock()
         self._registry = ""
         self._origins: set[str] = set()
@@ -47,7 +52,11 @@ class Guard:
         """
         reach = reach_of(address)
         with self._lock:
-            if origin in self._origins:
+            is_own = origin in self._origins
+        if is_own and self._allow:
+            self._allow(address, origin)
+        with self._lock:
+            if is_own:
                 # The widest that was seen: a name must not move its registry further in.
                 self._reach = max(self._reach or reach, min(reach, Reach.PUBLIC))
                 return
@@ -56,6 +65,12 @@ class Guard:
         is_allowed = bool(access and access.private_redirects)
         if registry and not may_lead(source, reach, private=is_allowed):
             raise self._refusal(address, reach, origin)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known where the registry is."""
+        with self._lock:
+            return self._reach is not None
 
     def _refusal(self, address: str, reach: Reach, origin: str) -> RedirectRefused:
         access = self._trust.registry(self._registry)

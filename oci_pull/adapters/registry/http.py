@@ -13,6 +13,7 @@ import httpx
 
 from oci_pull.adapters.registry.discretion import DiscreetClient
 from oci_pull.adapters.registry.distrust import untrusted
+from oci_pull.adapters.registry.guard import Guard
 from oci_pull.adapters.registry.routes import Routes
 from oci_pull.adapters.registry.trust import Trust
 from oci_pull.errors import (
@@ -70,8 +71,10 @@ class Network:
     trust: Trust = field(default_factory=Trust)
 
 
-def make_client(network: Network) -> httpx.Client:
+def make_client(network: Network, guard: Guard | None = None) -> httpx.Client:
     """A client for one registry and for wherever that leads; see `Routes`.
+
+    `guard` is one of its own, unless somebody else has a use for it.
 
     It follows no redirect, asks for no encoding, keeps no cookie, and asks the environment nothing.
     HTTP/1.1 only: with HTTP/2 all ranges would share one window of one connection.
@@ -83,7 +86,7 @@ def make_client(network: Network) -> httpx.Client:
     timeout = httpx.Timeout(network.stall_timeout, connect=network.connect_timeout, pool=None)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
     return DiscreetClient(
-        transport=Routes(network.trust, network.proxies, limits),
+        transport=Routes(network.trust, network.proxies, limits, guard),
         trust_env=False,
         follow_redirects=False,
         headers={"User-Agent": network.user_agent, "Accept-Encoding": "identity"},

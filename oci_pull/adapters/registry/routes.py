@@ -28,11 +28,13 @@ class Routes(httpx.BaseTransport):
     is used with its origin only, and no connection is used for what it was not made for.
     """
 
-    def __init__(self, trust: Trust, proxies: Proxies, limits: httpx.Limits) -> None:
+    def __init__(
+        self, trust: Trust, proxies: Proxies, limits: httpx.Limits, guard: Guard | None = None
+    ) -> None:
         self._trust = trust
         self._proxies = proxies
         self._limits = limits
-        self._guard = Guard(trust)
+        self._guard = guard or Guard(trust)
         self._lock = threading.Lock()
         self._identities: dict[tuple[str, bool], Identity] = {}
         self._inner: dict[_Key, httpx.HTTPTransport] = {}

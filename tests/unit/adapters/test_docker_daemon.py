@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.docker_daemon import hub_mirrors
+from oci_pull.adapters.docker_daemon import hub_mirrors, insecure_by
 from oci_pull.oci.mirror import Mirror
 
 
@@ -61,3 +61,42 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     assert hub_mirrors([tmp_path], told.append) == ()
     assert told == [f"{tmp_path} is not used: Is a directory"]
+
+
+# insecure-registries
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "is_meant"),
+    [
+        ("registry.corp", "registry.corp", True),
+        ("Registry.Corp:5000", "registry.corp:5000", True),
+        ("http://registry.corp:5000/", "registry.corp:5000", True),
+        ("registry.corp", "registry.corp:5000", False),
+        ("registry.corp:5000", "registry.corp", False),
+        ("corp", "registry.corp", False),
+        ("10.0.0.0/8", "10.1.2.3:5000", True),
+        ("10.0.0.0/8", "11.1.2.3:5000", False),
+        ("fd00::/8", "[fd00::1]:5000", True),
+        # Whoever answers for names must not be able to take TLS away.
+        ("127.0.0.0/8", "registry.corp", False),
+        ("0.0.0.0/0", "localhost", False),
+        (7, "registry.corp", False),
+    ],
+)
+def test_docker_may_have_been_told_that_a_registry_need_prove_nothing(
+    entry: object, host: str, is_meant: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({"insecure-registries": [entry]}))
+    found = insecure_by(host, [tmp_path / "none", file])
+    assert found == (file if is_meant else None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"insecure-registries": 7}', "[" * 100_000])
+def test_a_file_of_the_daemon_that_is_broken_makes_nothing_insecure(
+    text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "daemon.json"
+    file.write_text(text)
+    assert insecure_by("registry.corp", [file]) is None

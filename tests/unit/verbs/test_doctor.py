@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from oci_pull.adapters.credentials.process import NEVER
 from oci_pull.adapters.registry.http import translated
 from oci_pull.cli.doctor import report_json, report_text
 from oci_pull.errors import (
@@ -24,14 +25,19 @@ from oci_pull.errors import (
 from oci_pull.settings import Settings
 from oci_pull.verbs.finding import Finding, Report, State
 from oci_pull.verbs.reach import step_of
-from oci_pull.verbs.surroundings import configuration, local, shown
+from oci_pull.verbs.surroundings import Identity, configuration, local, shown
 from oci_pull.verbs.target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ORIGIN = "registry.example:443"
 SECRET = "s3cret"
+
+
+def _local(settings: Settings, target: Target | None = None) -> Iterator[Finding]:
+    return local(settings, target, "test", Identity.find(settings, target, NEVER))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,7 @@ def test_what_broke_while_it_connected_is_the_connection() -> None:
 )
 def test_the_password_of_a_proxy_is_shown_nowhere(proxy: str, tmp_path: Path) -> None:
     settings = Settings.load({"HOME": str(tmp_path)}, {"proxy": proxy}, etc=tmp_path)
-    report = Report(tuple(local(settings, None, "test")))
+    report = Report(tuple(_local(settings)))
     assert SECRET not in report_json(report) + report_text(report)
 
 
@@ -174,13 +180,13 @@ def test_the_proxy_that_a_registry_is_asked_through(
 ) -> None:
     environ = {"HTTPS_PROXY": f"http://ada:{SECRET}@proxy:3128", "NO_PROXY": ".corp"}
     settings = Settings.load({"HOME": str(tmp_path), **environ}, etc=tmp_path)
-    findings = {each.name: each for each in local(settings, Target.parse(named, settings), "test")}
+    findings = {each.name: each for each in _local(settings, Target.parse(named, settings))}
     assert findings["proxy"].facts["chosen"] == chosen
     assert SECRET not in repr(findings["proxy"])
 
 
 def test_a_proxy_that_is_none_is_told(tmp_path: Path) -> None:
     settings = Settings.load({"HOME": str(tmp_path), "HTTPS_PROXY": "http://"}, etc=tmp_path)
-    findings = {each.name: each for each in local(settings, None, "test")}
+    findings = {each.name: each for each in _local(settings)}
     assert findings["proxy"].state is State.FAILED
     assert findings["trust"].state is State.SKIPPED

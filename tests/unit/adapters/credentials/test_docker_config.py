@@ -304,3 +304,10 @@ def test_a_helper_that_is_missing_or_hostile_is_not_run(docker: Docker, name: st
     assert "is not installed" in warning
     assert len(warning) < 200
     assert not docker.log.exists()
+
+
+def test_a_token_for_the_registry_itself_counts_though_there_is_a_helper(docker: Docker) -> None:
+    # As in docker/cli, whose native store starts from what the file has (`nativeStore.Get`).
+    docker.write({"credsStore": "none", "auths": {HOST: {"registrytoken": "t0ken"}}})
+    assert docker.find() == RegistryToken("t0ken", source(docker))
+    assert docker.warnings == []

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import pytest
 
 from oci_pull.adapters.credentials.docker_config import FilePlace
 from oci_pull.adapters.credentials.writer import ConfigWriter
-from oci_pull.errors import HelperFailed, InvalidSetting, NotWritable
+from oci_pull.errors import Busy, HelperFailed, InvalidSetting, NotWritable
 from oci_pull.oci.credential import Anonymous, Basic, Credential
 
 HOST = "r.example:5000"
@@ -171,3 +175,57 @@ def test_nothing_to_remove_writes_nothing(path: Path) -> None:
     _write(path, '{"auths": {"x": {}} }')
     assert ConfigWriter(path).erase(HOST) == []
     assert path.read_text() == '{"auths": {"x": {}} }'
+
+
+# Two at once
+
+_STORE = """
+import sys
+from pathlib import Path
+from oci_pull.adapters.credentials.writer import ConfigWriter
+from oci_pull.oci.credential import Basic
+
+path, name = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(40):
+    ConfigWriter(Path(path)).store(f"{name}-{number}.example", Basic("ada", "x", "stdin"))
+"""
+
+
+def test_logins_at_the_same_time_lose_nothing_of_each_other(path: Path) -> None:
+    names = ("one", "two")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _STORE, str(path), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in names
+    ]
+    for each in processes:
+        assert each.stdout
+        assert each.stdout.readline() == "ready\n"
+    for each in processes:
+        assert each.stdin
+        each.stdin.write("\n")
+        each.stdin.flush()
+    for each in processes:
+        each.communicate()
+        assert each.returncode == 0
+    auths = json.loads(path.read_bytes())["auths"]
+    assert set(auths) == {f"{name}-{number}.example" for name in names for number in range(40)}
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_who_keeps_the_directory_to_himself_is_not_waited_for_for_ever(path: Path) -> None:
+    path.parent.mkdir()
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(Busy, match="another process"):
+            ConfigWriter(path, patience=0.0).store(HOST, WHO)
+    finally:
+        os.close(descriptor)
+    assert not path.exists()

@@ -75,6 +75,33 @@ def test_a_name_does_not_move_its_registry_further_in() -> None:
         guard.judge("10.0.0.2", STORAGE)
 
 
+def test_whoever_named_the_registry_is_asked_of_each_of_its_addresses_and_of_no_other() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def allow(address: str, origin: str) -> None:
+        asked.append((address, origin))
+        if address == "10.0.0.1":
+            raise RedirectRefused("not there")
+
+    guard = Guard(Trust(), allow)
+    guard.meet(HOME)
+    guard.judge("1.1.1.1", HOME)
+    guard.judge("8.8.8.8", STORAGE)
+    with pytest.raises(RedirectRefused, match="not there"):
+        guard.judge("10.0.0.1", HOME)
+    assert asked == [("1.1.1.1", HOME), ("10.0.0.1", HOME)]
+
+
+def test_where_a_registry_is_is_known_once_it_was_connected_to() -> None:
+    guard = Guard(Trust())
+    guard.meet(HOME)
+    assert not guard.is_placed
+    guard.judge("8.8.8.8", STORAGE)
+    assert not guard.is_placed
+    guard.judge("1.1.1.1", HOME)
+    assert guard.is_placed
+
+
 def test_who_has_no_registry_is_led_nowhere() -> None:
     Guard(Trust()).judge("10.0.0.1", STORAGE)
 
@@ -91,3 +118,15 @@ def test_a_connection_that_is_refused_is_closed() -> None:
         with pytest.raises(RedirectRefused):
             watch("connection.connect_tcp.complete", {"return_value": stream})
         assert stream.get_extra_info("socket").fileno() == -1
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "fd00:ec2::254"])
+def test_a_registry_that_only_a_proxy_can_find_leads_to_no_private_address(address: str) -> None:
+    guard = Guard(Trust())
+    # Nobody saw its address: the proxy looked its name up.
+    guard.meet(HOME)
+    guard.judge_host("registry.example", HOME)
+    with pytest.raises(RedirectRefused):
+        guard.judge_host(address, f"{address}:443")
+    with pytest.raises(RedirectRefused):
+        guard.judge(address, STORAGE)
