@@ -15,7 +15,7 @@ from oci_pull.errors import (
 from oci_pull.events import Committed, Counter, Restarted, Started, Unpacking, Verified
 from oci_pull.fetch.blame import Blame
 from oci_pull.fetch.in_order import InOrder
-from oci_pull.fetch.schedule import Stream, Transfer
+from oci_pull.fetch.schedule import SMALL, Stream, Transfer
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Bytes
 from oci_pull.oci.ranges import Span, merge, missing
@@ -270,9 +270,10 @@ class Assembly:
             return None
 
     def _finish(self) -> StoredBlob:
-        reader = InOrder(self._front())
-        staged, broken = self._unpack(reader)
+        reader = InOrder(self._front(), is_small=self.blob.size <= SMALL)
+        staged: Staged | None = None
         try:
+            staged, broken = self._unpack(reader)
             reader.drain()
             proof = self._verifier.finish()
             self._observer.on(Verified(self.job.name, self.blob.digest, self.blob.size))
@@ -286,6 +287,7 @@ class Assembly:
                 staged.publish(stored)
             return stored
         finally:
+            reader.leave()
             if staged:
                 staged.discard()
 

@@ -1,20 +1,23 @@
 """The work of the threads: from a blob that is missing to its final name."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from io import RawIOBase
 
 from oci_pull.errors import Busy, Cancelled
 from oci_pull.events import Reused, Unpacking
-from oci_pull.fetch.assembly import Assembly, Stretch
+from oci_pull.fetch.assembly import BUFFER, Assembly, Stretch
 from oci_pull.fetch.board import Board
 from oci_pull.fetch.crew import Crew
+from oci_pull.fetch.in_order import InOrder
 from oci_pull.fetch.receive import Line, receive
 from oci_pull.fetch.schedule import SMALL
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Bytes
 from oci_pull.oci.ranges import Span
 from oci_pull.oci.verify import Verified
-from oci_pull.ports import BlobStore, Cancel, Consumer, Job, Reader, StoredBlob, Taken
+from oci_pull.ports import BlobStore, Cancel, Consumer, Job, StoredBlob, Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +105,25 @@ class Download:
 
 def unpack(consumer: Consumer, blob: StoredBlob, stop: Cancel) -> None:
     """The files of an archive that is complete are in their place."""
-    with blob.path.open("rb") as file:
-        staged = consumer.consume(_Stoppable(file, stop))
+    with blob.path.open("rb", buffering=0) as file:
+        reader = InOrder(_pieces(file, stop), is_small=blob.descriptor.size <= SMALL)
+        try:
+            staged = consumer.consume(reader)
+        finally:
+            reader.stop()
     try:
         staged.publish(blob)
     finally:
         staged.discard()
 
 
-class _Stoppable:
-    """A file that stops being read when it has to."""
-
-    def __init__(self, file: Reader, stop: Cancel) -> None:
-        self._file = file
-        self._stop = stop
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes, empty at the end; raises `Cancelled`."""
-        if self._stop.is_set():
+def _pieces(file: RawIOBase, stop: Cancel) -> Iterator[memoryview]:
+    """A file, as long as it is wanted; raises `Cancelled`."""
+    buffer = memoryview(bytearray(BUFFER))
+    while count := file.readinto(buffer):
+        if stop.is_set():
             raise Cancelled("stopped")
-        return self._file.read(size)
+        yield buffer[:count]
 
 
 def read_part(want: tuple[Descriptor, Span], store: BlobStore, crew: Crew, line: Line) -> bytes:

@@ -1,31 +1,28 @@
 """The file sets of archives, unpacked once: `layers/<digest>/members.json` and `files/<digest>`.
 
-Files lie there under the digest of their content, so that no name from an archive is ever a name in
-the cache.
+A compressed file that is no archive has a directory of its own kind: what it is was said
+by a manifest, and another manifest may say that the same blob is an archive.
 """
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.adapters.cache import archive
-from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.file_set import FILES, StagedFiles, read_members
 from oci_pull.adapters.cache.paths import Cache
-from oci_pull.adapters.disk import remove_tree, rename_tree, sync_directory, write_file, writing
-from oci_pull.errors import OciPullError
+from oci_pull.adapters.cache.tar_stream import Decompressed, Limits
+from oci_pull.errors import DamagedArchive
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest, Hasher
 from oci_pull.oci.verify import Verified
 from oci_pull.packaging.layout import Member
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import Compression
+from oci_pull.packaging.plan import UnpackArchive
 from oci_pull.ports import Consumer, Reader, StoredBlob
 
-_MEMBERS = "members.json"
-_FILES = "files"
-_READ_ONLY = 0o444
+#: The name of what is no archive, until it is laid out under the one that the manifest gives it.
+_BARE = RelPath.parse("content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +32,19 @@ class DirectoryLayers:
     cache: Cache
     #: See `DirectoryStore.behind`.
     behind: "DirectoryLayers | None" = None
+    #: Whether what the file system says of its free space is believed.
+    is_space_checked: bool = True
 
-    def members(self, archive: Descriptor) -> Sequence[Member] | None:
-        """The files of an archive that was unpacked, None if it was not."""
-        found = _read_members(self.cache.layer(archive.digest) / _MEMBERS)
+    def members(self, operation: UnpackArchive) -> Sequence[Member] | None:
+        """The files of an archive that was unpacked in this way, None if it was not."""
+        found = read_members(_directory(self.cache, operation))
         if found is None and self.behind:
-            return self.behind.members(archive)
+            return self.behind.members(operation)
         return found
 
-    def unpacker(self, archive: Descriptor, compression: Compression) -> Consumer:
+    def unpacker(self, operation: UnpackArchive) -> Consumer:
         """Whoever unpacks the archive."""
-        return _Unpacker(self.cache, archive, compression)
+        return _Unpacker(self.cache, operation, is_space_checked=self.is_space_checked)
 
     def member(self, blob: StoredBlob, name: RelPath, limit: int) -> bytes | None:
         """One file of an uncompressed archive without unpacking it, None if it is not in it."""
@@ -53,88 +52,70 @@ class DirectoryLayers:
             return archive.member(reader, name, blob.descriptor.size, limit)
 
     def path(self, archive: Descriptor, content: Digest) -> Path:
-        """Where the content of a member is."""
-        return self.cache.layer(archive.digest) / _FILES / content.hex
-
-
-def _read_members(path: Path) -> tuple[Member, ...] | None:
-    """The members of a published layer; None for what is not there or was not written by us."""
-    try:
-        entries = json.loads(path.read_bytes())["members"]
-        return tuple(
-            Member(RelPath.parse(each["path"]), int(each["size"]), Digest.parse(each["digest"]))
-            for each in entries
+        """Where the content of a member is, whichever way the archive was unpacked."""
+        tar, bare = (
+            self.cache.layer(archive.digest, is_bare=is_bare) / FILES / content.hex
+            for is_bare in (False, True)
         )
-    except (OSError, ValueError, KeyError, TypeError, OciPullError):
-        return None
+        return bare if bare.exists() else tar
+
+
+def _directory(cache: Cache, operation: UnpackArchive) -> Path:
+    return cache.layer(operation.blob.digest, is_bare=operation.is_bare)
 
 
 @dataclass(frozen=True, slots=True)
 class _Unpacker:
     cache: Cache
-    archive: Descriptor
-    compression: Compression
+    operation: UnpackArchive
+    is_space_checked: bool
 
     def consume(self, reader: Reader) -> "_StagedLayer":
-        """Unpack to the end; raises `DamagedArchive`, `UnsafeArchive`, `DiskError`."""
-        staged = _StagedLayer(self.cache, self.archive)
+        """Unpack to the end; raises `DamagedArchive`, `DiskError`, `RefusedError`."""
+        final = _directory(self.cache, self.operation)
+        staged = StagedFiles(self.cache, final, is_space_checked=self.is_space_checked)
         try:
-            for entry in archive.entries(reader, self.compression, self.archive.size):
-                staged.write(entry)
+            self._unpack(reader, staged)
             staged.finish()
         except BaseException:
             staged.discard()
             raise
-        return staged
+        return _StagedLayer(self.operation.blob, staged)
+
+    def _unpack(self, reader: Reader, staged: StagedFiles) -> None:
+        operation = self.operation
+        limits = Limits.of(operation.blob.size)
+        content = operation.content
+        hasher = Hasher(content.algorithm) if content else None
+        stream = Decompressed(reader, operation.compression, limits, hasher)
+        if operation.is_bare:
+            staged.write(_BARE, None, stream.chunks())
+        else:
+            for file in archive.files(stream, limits):
+                staged.write(file.path, file.size, file.chunks())
+        if hasher:
+            for _ in stream.chunks():
+                pass
+            if (found := hasher.digest()) != content:
+                raise DamagedArchive(
+                    f"the archive expands to other content than its publisher says: "
+                    f"expected {content}, got {found}",
+                    hint="the model was pushed damaged; tell its publisher these digests",
+                )
 
 
+@dataclass(frozen=True, slots=True)
 class _StagedLayer:
     """A file set that is not known yet to come from the right archive."""
 
-    def __init__(self, cache: Cache, blob: Descriptor) -> None:
-        self._archive = blob
-        self._final = cache.layer(blob.digest)
-        self._directory = cache.incomplete / f"layer-{Owner.new()}"
-        self._members: list[Member] = []
-        remove_dead(cache.incomplete)
-        with writing(self._directory):
-            (self._directory / _FILES).mkdir(parents=True)
-
-    def write(self, entry: archive.Entry) -> None:
-        """Store the content of a file under its digest."""
-        new = self._directory / "new"
-        hasher = Hasher()
-        with writing(new):
-            new.unlink(missing_ok=True)
-            with new.open("xb") as file:
-                for chunk in entry.chunks():
-                    hasher.update(chunk)
-                    file.write(chunk)
-                os.fchmod(file.fileno(), _READ_ONLY)
-                file.flush()
-                os.fsync(file.fileno())
-            new.rename(self._directory / _FILES / hasher.digest().hex)
-        self._members.append(Member(entry.path, hasher.size, hasher.digest()))
-
-    def finish(self) -> None:
-        """Write down what there is."""
-        members = [
-            {"path": str(each.path), "size": each.size, "digest": str(each.digest)}
-            for each in self._members
-        ]
-        content = json.dumps({"schema": 1, "members": members}, indent=1).encode()
-        write_file(self._directory / _MEMBERS, content)
+    archive: Descriptor
+    files: StagedFiles
 
     def publish(self, proof: Verified) -> None:
         """Give the file set its final name; whoever comes second finds it there."""
-        assert proof.descriptor.digest == self._archive.digest
-        with writing(self._final):
-            self._final.parent.mkdir(parents=True, exist_ok=True)
-            sync_directory(self._directory / _FILES)
-            listing = self._final / _MEMBERS
-            rename_tree(self._directory, self._final, lambda: _read_members(listing) is not None)
-            sync_directory(self._final.parent)
+        assert proof.descriptor.digest == self.archive.digest
+        self.files.publish()
 
     def discard(self) -> None:
         """Remove it, unless it was published."""
-        remove_tree(self._directory)
+        self.files.discard()

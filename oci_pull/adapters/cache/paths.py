@@ -54,9 +54,18 @@ class Cache:
         """The directory of an unfinished blob; its one entry is named after the owner."""
         return self.root / "partial" / digest.hex
 
-    def layer(self, digest: Digest) -> Path:
-        """The file set of an archive."""
-        return self.root / "layers" / f"{digest.algorithm}-{digest.hex}"
+    def layer(self, digest: Digest, *, is_bare: bool = False) -> Path:
+        """The file set of an archive, or the one file of what is compressed and no archive."""
+        name = f"{digest.algorithm}-{digest.hex}"
+        return self.root / "layers" / (f"{name}-bare" if is_bare else name)
+
+    def merged(self, image: Digest, root: str) -> Path:
+        """The model in a container image, for a root that was asked for, or for none."""
+        return self.root / "layers" / f"image-{image.hex}-{Digest.of(root.encode()).hex[:8]}"
+
+    def headers(self, layer: Digest) -> Path:
+        """The headers of the entries of an image's layer."""
+        return self.root / "layers" / f"headers-{layer.algorithm}-{layer.hex}"
 
     def ref(self, reference: Locator, tag: str) -> Path:
         """What a tag was last seen to be."""

@@ -25,12 +25,15 @@ class DirectoryReferences:
 
     cache: Cache
     store: DirectoryStore
+    #: Looked into and never written, as that of a store.
+    behind: "DirectoryReferences | None" = None
 
     def recall(self, reference: Locator) -> Digest | None:
         """The digest that a tag had, None if it was never seen."""
         if reference.moving_tag is None:
             return None
-        return _read(self.cache.ref(reference, reference.moving_tag))
+        found = _read(self.cache.ref(reference, reference.moving_tag))
+        return found or (self.behind.recall(reference) if self.behind else None)
 
     def remember(self, reference: Locator, digest: Digest) -> None:
         """Note what a tag is now, and bring the index up to date; raises `DiskError`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.images import DirectoryImages
 from oci_pull.adapters.cache.layers import DirectoryLayers
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.store import DirectoryStore
@@ -91,7 +92,7 @@ class Shelf:
 
     @property
     def contents(self) -> Contents:
-        return Contents(self.store, self.layers)
+        return Contents(self.store, self.layers, DirectoryImages(self.cache, self.cancel))
 
     def layout(self, files: Mapping[str, bytes]) -> Layout:
         """A layout of files whose contents are blobs of the cache."""

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
+from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.errors import NotWritable
 from oci_pull.oci.descriptor import Descriptor
@@ -66,6 +68,18 @@ def names_of(shelf: Shelf) -> Mapping[str, str]:
 
 
 # --- tags
+
+
+def test_what_a_dry_run_remembers_is_forgotten_with_it(
+    references: DirectoryReferences, shelf: Shelf, tmp_path: Path
+) -> None:
+    known, seen = Digest.of(b"known"), Digest.of(b"seen")
+    references.remember(REFERENCE, known)
+    scratch = Cache(tmp_path / "scratch")
+    dry = DirectoryReferences(scratch, DirectoryStore(scratch, shelf.store), references)
+    assert dry.recall(REFERENCE) == known
+    dry.remember(REFERENCE, seen)
+    assert (dry.recall(REFERENCE), references.recall(REFERENCE)) == (seen, known)
 
 
 def test_a_tag_is_remembered(references: DirectoryReferences) -> None:
