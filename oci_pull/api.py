@@ -9,37 +9,39 @@ import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from oci_pull import __version__, prepare
+from oci_pull import __version__, look, prepare
 from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.images import DirectoryImages
 from oci_pull.adapters.cache.layers import DirectoryLayers
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.adapters.clock import Deadline, SystemClock
-from oci_pull.adapters.lazy import LazySource
+from oci_pull.adapters.family import FamilySource
 from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.adapters.space import DiskSpace
-from oci_pull.errors import Cancelled, NotCached, NotWritable, TimedOut
+from oci_pull.errors import Cancelled, NotCached, NotWritable, TimedOut, UsageError
 from oci_pull.events import Event
 from oci_pull.fetch import Engine
 from oci_pull.fetch.retry import Patience
+from oci_pull.look import Inspection, Preview
 from oci_pull.oci.descriptor import Platform
 from oci_pull.oci.manifest import Document
 from oci_pull.oci.reference import Locator, parse_locator
 from oci_pull.options import duration
 from oci_pull.packaging.selection import Selection
-from oci_pull.ports import Cancel, Destination, Observer, Source, Tree
-from oci_pull.prepare import Inspection, Preview, Request, Shelves
+from oci_pull.ports import Cancel, Destination, Observer, Tree
+from oci_pull.prepare import Request, Shelves
 from oci_pull.pull import PullResult, Tools
 from oci_pull.pull import pull as run
 from oci_pull.settings import Settings
-from oci_pull.sources import open_source
+from oci_pull.sources import Sources
 
 if TYPE_CHECKING:
     from oci_pull.verbs.finding import Report
@@ -74,6 +76,8 @@ class Options(TypedDict, total=False):
     offline: bool
     authfile: str | Path | None
     username: str
+    #: Of `username`; a program has it from wherever it keeps secrets. No option, no variable.
+    password: str
     password_stdin: bool
     mirror: tuple[str, ...]
     ca_file: str | Path | None
@@ -124,7 +128,7 @@ def pull(
 
     Options have the names of the command line (`output`, `cache_dir`, `include`, `exclude`,
     `offline`, `jobs`, ...) and win over `settings`; without these the environment is honoured as
-    the command does it.
+    the command does it. `username` and `password` are for the registry of the reference alone.
     `observer` is told what happens, from several threads; `cancel` is anything with `is_set()`,
     asked several times a second.
 
@@ -134,7 +138,7 @@ def pull(
     Example:
         >>> pull("ai/smollm2", output="/models/smollm2").path  # doctest: +SKIP
     """
-    settings = _settings(settings, options)
+    settings = configured(settings, options)
     with _workshop(reference, settings, observer, cancel) as shop:
         tools = Tools(shop.shelves, shop.destination, shop.space, shop.observer)
         return run(shop.request, tools)
@@ -149,9 +153,9 @@ def plan(
     **options: Unpack[Options],
 ) -> Preview:
     """What a pull would do; nothing is written to the cache. Arguments and errors as of `pull`."""
-    settings = _settings(settings, options)
+    settings = configured(settings, options)
     with _workshop(reference, settings, observer, cancel, is_dry=True) as shop:
-        return prepare.preview(shop.request, shop.shelves)
+        return look.preview(shop.request, shop.shelves)
 
 
 def inspect(
@@ -163,9 +167,9 @@ def inspect(
     **options: Unpack[Options],
 ) -> Inspection:
     """What is at a reference; nothing is written there. Arguments and errors as of `pull`."""
-    settings = _settings(settings, options)
+    settings = configured(settings, options)
     with _workshop(reference, settings, observer, cancel, is_dry=True) as shop:
-        return prepare.inspect(shop.request, shop.shelves)
+        return look.inspect(shop.request, shop.shelves)
 
 
 def document(
@@ -177,10 +181,16 @@ def document(
 
 
 def doctor(
-    named: str | None, *, settings: Settings, observer: Observer, cancel: Cancel
+    named: str | None,
+    *,
+    settings: Settings,
+    observer: Observer,
+    cancel: Cancel,
+    broken: UsageError | None = None,
 ) -> "Report":
     """What a pull would use, and how far it would come; `named` is a reference or a registry.
 
+    `broken` is why the configuration file is not in the settings.
     What fails is in the report. Raises `InvalidReference` where `named` is neither, `Cancelled`.
     """
     from oci_pull.verbs.doctor import Examination
@@ -188,7 +198,7 @@ def doctor(
 
     target = Target.parse(named, settings) if named else None
     with _in_time(settings.timeout, cancel) as bounded:
-        return Examination(settings, target, observer, bounded, _USER_AGENT).run()
+        return Examination(settings, target, observer, bounded, _USER_AGENT, broken).run()
 
 
 def find(reference: str | Locator, *, settings: Settings) -> Tree:
@@ -210,10 +220,14 @@ def find(reference: str | Locator, *, settings: Settings) -> Tree:
         return tree
 
 
-def _settings(settings: Settings | None, options: Options) -> Settings:
+def configured(settings: Settings | None, options: Options) -> Settings:
+    """The settings with what was given beside them, else what the environment says with that."""
+    given = {name: value for name, value in options.items() if name != "password"}
     if settings is None:
-        return Settings.load(os.environ, options)  # noqa: TID251 - handed to settings
-    return settings.with_options(options)
+        settings = Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+    else:
+        settings = settings.with_options(given)
+    return replace(settings, password=options.get("password") or settings.password)
 
 
 @contextmanager
@@ -231,22 +245,27 @@ def _workshop(
     observer = observer or _Silent()
     offline = is_offline or settings.offline
     cache = Cache(settings.cache)
-    store, layers = DirectoryStore(cache, reference=str(locator)), DirectoryLayers(cache)
+    store = DirectoryStore(cache, reference=str(locator))
+    is_checked = not settings.no_space_check
+    layers = DirectoryLayers(cache, is_space_checked=is_checked)
+    references = DirectoryReferences(cache, store)
     with ExitStack() as stack:
         cancel = stack.enter_context(_in_time(settings.timeout, cancel or _Never()))
-        source: Source = OfflineSource(locator)
+        images = DirectoryImages(cache, cancel, is_space_checked=is_checked)
+        source = FamilySource(locator, OfflineSource(locator), OfflineSource)
         if not offline:
-            source = LazySource(
-                lambda: open_source(
-                    locator, settings, observer, stack, cancel=cancel, user_agent=_USER_AGENT
-                )
+            sources = Sources(
+                locator, settings, observer, stack, cancel=cancel, user_agent=_USER_AGENT
             )
+            source = FamilySource(locator, sources.own, sources.parent)
         if is_dry:
             scratch = Cache(_scratch(stack))
             kept, unpacked = DirectoryStore(scratch, store), DirectoryLayers(scratch, layers)
+            seen = DirectoryImages(scratch, cancel, images)
+            references = DirectoryReferences(scratch, kept, references)
         else:
-            kept, unpacked = store, layers
-        contents = Contents(store, layers)
+            kept, unpacked, seen = store, layers, images
+        contents = Contents(store, layers, images)
         engine = Engine(
             jobs=settings.jobs_for(locator),
             cores=os.cpu_count() or 1,
@@ -263,12 +282,14 @@ def _workshop(
         yield _Workshop(
             _request(locator, settings, is_offline=offline),
             Shelves(
-                source,
-                kept,
-                kept,
-                unpacked,
-                DirectoryReferences(cache, store),
-                engine.session(source, kept, observer, cancel),
+                source=source,
+                documents=kept,
+                store=kept,
+                layers=unpacked,
+                images=seen,
+                references=references,
+                fetcher=engine.session(source, kept, observer, cancel),
+                family=source,
             ),
             OutputDirectory(settings.output.absolute(), contents, observer, cancel)
             if settings.output
@@ -276,7 +297,7 @@ def _workshop(
             DiskSpace(
                 cache.root,
                 settings.output,
-                is_checked=not settings.no_space_check,
+                is_checked=is_checked,
                 quota=settings.max_bytes,
             ),
             observer,

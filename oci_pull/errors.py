@@ -12,7 +12,7 @@
     +-- IntegrityError                 8  InvalidManifest DigestMismatch SizeMismatch
     |                                     DamagedArchive InconsistentModel
     +-- PackagingError                 9  NotAModel Unsupported UnsupportedDigest SeveralVariants
-    |                                     SeveralRoots PlatformUnknown
+    |                                     SeveralRoots PlatformUnknown EndlessParents
     +-- RefusedError                  10  UnsafePath UnsafeArchive PathConflict PickleOnly
     |                                     RedirectRefused RegistryBlocked
     +-- Busy                          11
@@ -284,6 +284,10 @@ class SeveralRoots(PackagingError):
 
 class PlatformUnknown(PackagingError):
     """An index has nothing for the platform that was asked for."""
+
+
+class EndlessParents(PackagingError):
+    """What it is built on is built on something else, without an end that is in reach."""
 
 
 class RefusedError(OciPullError):

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from oci_pull.events import Event
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Bytes, Digest
-from oci_pull.oci.manifest import Document
+from oci_pull.oci.manifest import Document, Manifest
 from oci_pull.oci.ranges import Span
 from oci_pull.oci.reference import Locator
 from oci_pull.oci.verify import Verified
-from oci_pull.packaging.layout import Layout, Member
+from oci_pull.packaging.layout import Layout, Member, Merged
+from oci_pull.packaging.overlay import LayerEntry
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import Compression
+from oci_pull.packaging.plan import ApplyLayers, ImageLayer, LeftOut, UnpackArchive
 from oci_pull.packaging.receipt import Receipt
 from oci_pull.packaging.servable import TreeView
 
@@ -75,6 +76,9 @@ class Source(Protocol):
     def document(self, selector: str | Digest) -> Document:
         """The manifest or index of a tag or a digest; raises `NotFoundError`, `TransferError`."""
 
+    def size_of(self, blob: Descriptor) -> int:
+        """How many bytes the blob has where it is, whatever its descriptor says."""
+
     def open(
         self,
         blob: Descriptor,
@@ -87,6 +91,16 @@ class Source(Protocol):
 
         Origins in `avoid` sent wrong bytes of it before, and are asked only where nobody else is.
         """
+
+
+class Family(Protocol):
+    """Where an artifact comes from, and what it is built on, which may be somewhere else."""
+
+    def source(self, reference: Locator) -> Source:
+        """Where one of them is asked for."""
+
+    def adopt(self, reference: Locator, manifest: Manifest) -> None:
+        """From now on the blobs of a manifest come from there, unless an earlier one has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +197,14 @@ class Reader(Protocol):
         """At most `size` bytes, empty at the end."""
 
 
+@runtime_checkable
+class Pipelined(Reader, Protocol):
+    """The bytes of a large blob, which may still come: whoever decompresses them may be helped."""
+
+    def ahead(self, content: Reader) -> Reader:
+        """What `content` makes of these bytes, made in another thread before it is asked for."""
+
+
 class Staged(Protocol):
     """Something built from a blob before that was proved to be the right one."""
 
@@ -203,14 +225,47 @@ class Consumer(Protocol):
 class LayerStore(Protocol):
     """The file sets of archives."""
 
-    def members(self, archive: Descriptor) -> Sequence[Member] | None:
-        """The files of an archive that was unpacked, None if it was not."""
+    def members(self, operation: UnpackArchive) -> Sequence[Member] | None:
+        """The files of an archive that was unpacked in this way, None if it was not."""
 
-    def unpacker(self, archive: Descriptor, compression: Compression) -> Consumer:
+    def unpacker(self, operation: UnpackArchive) -> Consumer:
         """Whoever unpacks the archive."""
 
     def member(self, blob: StoredBlob, name: RelPath, limit: int) -> bytes | None:
         """One file of an uncompressed archive without unpacking it, None if it is not in it."""
+
+
+class ImageModel(Protocol):
+    """Which files of an image are its model."""
+
+    @property
+    def wanted_root(self) -> str:
+        """The root as it was asked for, empty where it had to be found."""
+
+    @property
+    def outside(self) -> LeftOut | None:
+        """What the image holds beside it, all in one."""
+
+    def of_layer(self, number: int) -> Mapping[int, tuple[RelPath, ...]]:
+        """Which entries of a layer are part of it, counted from 0, and under which paths."""
+
+
+class ImageStore(Protocol):
+    """The layers of container images, and the models that were found in them."""
+
+    def reader(self, layer: ImageLayer) -> Consumer:
+        """Whoever notes the headers of a layer."""
+
+    def entries(self, layer: ImageLayer) -> Sequence[LayerEntry] | None:
+        """The entries of a layer whose headers were noted, None where they were not."""
+
+    def merged(self, image: Digest, root: str) -> Merged | None:
+        """The model of an image that was written out, None where it was not."""
+
+    def write(
+        self, image: ApplyLayers, model: ImageModel, blobs: Mapping[Digest, StoredBlob]
+    ) -> None:
+        """The files of the model are written out, from the layers that have them."""
 
 
 class References(Protocol):

@@ -1,44 +1,64 @@
-"""Everything that is decided before the first byte of weights: what is meant, and what is missing.
+"""Everything that is decided before the first byte of weights: what is meant, what is missing."""
 
-A dry run and an inspection end here.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from oci_pull.errors import (
+    AccessError,
+    DiskError,
+    IntegrityError,
     InvalidManifest,
-    NotAModel,
     NotCached,
-    PlatformUnknown,
-    SeveralVariants,
+    NotFoundError,
+    PackagingError,
+    RefusedError,
     Unsupported,
     Vanished,
 )
+from oci_pull.image import demand, merged_images
 from oci_pull.oci.descriptor import Descriptor, Platform
 from oci_pull.oci.digest import Digest
-from oci_pull.oci.index import MAX_DEPTH, choose
-from oci_pull.oci.manifest import Document, Manifest, parse_document
-from oci_pull.oci.reference import Locator
+from oci_pull.oci.index import MAX_DEPTH, candidates, only
+from oci_pull.oci.manifest import Document, Index, Manifest, parse_document
+from oci_pull.oci.reference import Locator, Reference
 from oci_pull.packaging.detect import planner_for
 from oci_pull.packaging.layout import FromBlob, Layout, arrange
 from oci_pull.packaging.plan import (
+    BlobNeed,
     Compression,
     Known,
-    LeftOut,
+    ManifestNeed,
     MemberNeed,
     Need,
     Needs,
     Plan,
     RangeNeed,
+    SizeNeed,
     UnpackArchive,
 )
 from oci_pull.packaging.selection import Selection
-from oci_pull.ports import BlobStore, Documents, Fetcher, Job, LayerStore, References, Source
+from oci_pull.ports import (
+    BlobStore,
+    Documents,
+    Family,
+    Fetcher,
+    ImageStore,
+    Job,
+    LayerStore,
+    References,
+    Source,
+)
 
-#: How often a planner may ask before it has to plan.
-_ROUNDS = 3
+#: How often a planner may ask before it has to plan: for its Kitfile, and for the manifest and the
+#: Kitfile of each of ten parents of a ModelKit; anybody else asks three times at most.
+_ROUNDS = 21
+#: What is wrong with an artifact, or with one that it is built on, and not with the way to it.
+ABOUT_IT = (NotFoundError, AccessError, IntegrityError, PackagingError, RefusedError)
+#: How many manifests of an index are compared where nothing else tells which one is meant.
+_COMPARED = 8
 #: How much larger than a compressed archive its files are taken to be; unpacking checks again.
 _EXPANSION = 1.3
 
@@ -64,8 +84,11 @@ class Shelves:
     documents: Documents
     store: BlobStore
     layers: LayerStore
+    images: ImageStore
     references: References
     fetcher: Fetcher
+    #: The same source, as it knows of those of the artifacts that this one is built on.
+    family: Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,47 +125,6 @@ class Supply:
         return self.size - self.reused - self.resumed
 
 
-class State(Enum):
-    """What a pull would do about a blob."""
-
-    CACHED = "cached"
-    PARTIAL = "partial"
-    FETCH = "fetch"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A file, or an archive whose files are known once it is here. Sizes in bytes."""
-
-    name: str
-    blob: Descriptor
-    is_archive: bool
-    state: State
-    present: int
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a pull would do."""
-
-    resolution: Resolution
-    plan: Plan
-    items: tuple[Item, ...]
-    left_out: tuple[LeftOut, ...]
-    supply: Supply
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What is at a reference, as far as it can be told."""
-
-    document: Document
-    #: None where the document is an index, and it is not clear which of its manifests is meant.
-    manifest: Manifest | None
-    #: None where it is not a model in any packaging that is known.
-    plan: Plan | None
-
-
 def resolve(request: Request, shelves: Shelves) -> Resolution:
     """The manifest that the reference means, from the cache where that is known to be current.
 
@@ -152,19 +134,37 @@ def resolve(request: Request, shelves: Shelves) -> Resolution:
         NotCached: offline, and not in the cache.
     """
     first = named_document(request, shelves)
-    return Resolution(first.descriptor.digest, first, _meant(first, request, shelves))
+    return Resolution(first.descriptor.digest, first, meant(first, request, shelves))
 
 
-def _meant(document: Document, request: Request, shelves: Shelves) -> Manifest:
+def meant(document: Document, request: Request, shelves: Shelves) -> Manifest:
     """The manifest, or the one that is chosen of an index, however deep."""
     for _ in range(MAX_DEPTH):
         if isinstance(document, Manifest):
             return document
-        entry = choose(
-            document, host=request.host, wanted=request.platform, selection=request.variant
-        )
-        document = _document(entry.digest, shelves)
+        document = _entry(document, request, shelves)
     raise InvalidManifest(f"indexes are nested more than {MAX_DEPTH} deep")
+
+
+def _entry(index: Index, request: Request, shelves: Shelves) -> Document:
+    """The document that is chosen of an index; any of those that could be meant if all are one."""
+    entries = candidates(
+        index, host=request.host, wanted=request.platform, selection=request.variant
+    )
+    if 1 < len(entries) <= _COMPARED:
+        found = [_content_of(entry, shelves) for entry in entries]
+        if found[0] and all(each == found[0] for each in found):
+            return _document(entries[0].digest, shelves)
+    return _document(only(entries).digest, shelves)
+
+
+def _content_of(entry: Descriptor, shelves: Shelves) -> tuple[Digest, ...]:
+    """The layers behind an entry; none where it is not there, or is an index itself."""
+    try:
+        document = _document(entry.digest, shelves)
+    except (NotFoundError, NotCached):
+        return ()
+    return tuple(la.digest for la in document.layers) if isinstance(document, Manifest) else ()
 
 
 def named_document(request: Request, shelves: Shelves) -> Document:
@@ -197,52 +197,95 @@ def _document(digest: Digest, shelves: Shelves) -> Document:
     return document
 
 
-def make_plan(manifest: Manifest, shelves: Shelves) -> Plan:
+def make_plan(manifest: Manifest, request: Request, shelves: Shelves) -> Plan:
     """What the manifest calls for, after its planner was told what it asked.
 
     Raises:
         NotAModel: no planner knows the manifest.
         UnsafePath, InconsistentModel: a planner does, and refuses it.
+        NotFoundError, AccessError, TransferError: what it is built on cannot be had.
     """
     planner = planner_for(manifest)
-    known: Known = {}
+    shelves.family.adopt(request.reference, manifest)
+    known = Known()
     for _ in range(_ROUNDS + 1):
         plan = planner.plan(manifest, known)
         if isinstance(plan, Plan):
             return plan
-        known = {**known, **_answers(plan, shelves)}
+        known = known.with_answers(_answers(plan, request, shelves))
     raise Unsupported("the layers of this model could not be told apart")
 
 
-def _answers(needs: Needs, shelves: Shelves) -> Known:
+def _answers(needs: Needs, request: Request, shelves: Shelves) -> Mapping[Need[Any], Any]:
     """Everything asked for at once; what is fetched for it is kept, and not fetched again."""
     ranges = [need for need in needs.needs if isinstance(need, RangeNeed)]
-    members = [need for need in needs.needs if isinstance(need, MemberNeed)]
     parts = shelves.fetcher.read([(need.blob, need.span) for need in ranges])
-    answers: dict[Need, bytes | None] = dict(zip(ranges, parts, strict=True))
-    blobs = shelves.fetcher.fetch([Job(str(need.name), need.archive) for need in members])
-    for need in members:
-        blob = blobs[need.archive.digest]
-        answers[need] = shelves.layers.member(blob, need.name, need.limit)
+    answers: dict[Need[Any], Any] = dict(zip(ranges, parts, strict=True))
+    jobs = [job for need in needs.needs for job in _jobs(need)]
+    blobs = shelves.fetcher.fetch(jobs)
+    for need in needs.needs:
+        match need:
+            case MemberNeed(archive, name, limit):
+                answers[need] = shelves.layers.member(blobs[archive.digest], name, limit)
+            case BlobNeed(blob=blob):
+                answers[need] = blobs[blob.digest].path.read_bytes()
+            case SizeNeed(blob):
+                ask = partial(shelves.source.size_of, blob)
+                answers[need] = shelves.fetcher.persist("size", ask)
+            case ManifestNeed(reference):
+                answers[need] = _parent(reference, request, shelves)
     return answers
+
+
+def _parent(reference: Reference, request: Request, shelves: Shelves) -> Manifest:
+    """What an artifact is built on, from wherever that is, chosen as its own manifest was.
+
+    What its tag is now is remembered as that of any reference, so that it is found offline.
+    """
+    there = replace(shelves, source=shelves.family.source(reference))
+    try:
+        found = resolve(replace(request, reference=reference), there)
+    except (*ABOUT_IT, NotCached) as error:
+        message = f"the parent {reference}: {error.message}"
+        raise type(error)(message, hint=error.hint) from error
+    shelves.family.adopt(reference, found.manifest)
+    if reference.moving_tag and shelves.references.recall(reference) != found.digest:
+        # Where the cache cannot be written, the model is no worse for it.
+        with suppress(DiskError):
+            shelves.references.remember(reference, found.digest)
+    return found.manifest
+
+
+def _jobs(need: Need[Any]) -> Iterator[Job]:
+    match need:
+        case MemberNeed(archive, name):
+            yield Job(str(name), archive)
+        case BlobNeed(name, blob, limit):
+            if blob.size > limit:
+                raise Unsupported(f"{name} has {blob.size} bytes, at most {limit} are read")
+            yield Job(name, blob)
 
 
 def arrange_known(plan: Plan, selection: Selection, shelves: Shelves) -> Layout:
     """The layout as far as the archives are unpacked."""
-    archives = ((op.blob.digest, shelves.layers.members(op.blob)) for op in plan.archives)
+    archives = ((op.blob.digest, shelves.layers.members(op)) for op in plan.archives)
     members = {digest: found for digest, found in archives if found is not None}
-    return arrange(plan, selection, members)
+    return arrange(plan, selection, members, merged_images(plan, selection.root, shelves.images))
 
 
 def arrange_all(plan: Plan, selection: Selection, shelves: Shelves) -> Layout:
     """The layout of a plan whose archives are all unpacked; raises `Vanished` if one is not."""
-    for op in _wanted_archives(plan, selection):
-        if shelves.layers.members(op.blob) is None:
-            raise Vanished(f"the files of {_archive_name(op)} were removed from the cache")
+    for op in wanted_archives(plan, selection):
+        if shelves.layers.members(op) is None:
+            raise Vanished(f"the files of {op.title} were removed from the cache")
+    for image in plan.images:
+        if shelves.images.merged(image.image, selection.root) is None:
+            raise Vanished("the files of the image were removed from the cache")
     return arrange_known(plan, selection, shelves)
 
 
-def _wanted_archives(plan: Plan, selection: Selection) -> list[UnpackArchive]:
+def wanted_archives(plan: Plan, selection: Selection) -> list[UnpackArchive]:
+    """The archives that a pull unpacks."""
     return [op for op in plan.archives if selection.datasets or not op.is_dataset]
 
 
@@ -260,11 +303,15 @@ def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) 
         if isinstance(file.origin, FromBlob):
             needed[file.digest] = Job(str(file.path), file.origin.blob)
     unpacked = 0
-    for op in _wanted_archives(plan, selection):
-        if shelves.layers.members(op.blob) is None:
-            unpacker = shelves.layers.unpacker(op.blob, op.compression)
-            needed[op.blob.digest] = Job(_archive_name(op), op.blob, unpacker)
+    for op in wanted_archives(plan, selection):
+        if shelves.layers.members(op) is None:
+            unpacker = shelves.layers.unpacker(op)
+            needed[op.blob.digest] = Job(op.title, op.blob, unpacker)
             unpacked += _expected_size(op)
+    for image in plan.images:
+        wants = demand(image, selection.root, shelves.images, shelves.store)
+        needed |= {job.blob.digest: job for job in wants.jobs}
+        unpacked += wants.unpacked
     here = {digest for digest, job in needed.items() if shelves.store.find(job.blob)}
     for digest in needed:
         digest.require_computable()
@@ -285,48 +332,5 @@ def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) 
     )
 
 
-def _archive_name(op: UnpackArchive) -> str:
-    return str(op.hint or op.blob.media_type.rpartition("vnd.")[2])
-
-
 def _expected_size(op: UnpackArchive) -> int:
     return int(op.blob.size * (1 if op.compression is Compression.NONE else _EXPANSION))
-
-
-def preview(request: Request, shelves: Shelves) -> Preview:
-    """What a pull would do; raises what it would raise by then."""
-    resolution = resolve(request, shelves)
-    plan = make_plan(resolution.manifest, shelves)
-    layout = arrange_known(plan, request.selection, shelves)
-    supply = provide(plan, layout, request.selection, shelves)
-    items = [
-        _item(str(file.path), file.origin.blob, shelves)
-        for file in layout.files
-        if isinstance(file.origin, FromBlob)
-    ]
-    items += [
-        _item(_archive_name(op), op.blob, shelves, is_archive=True)
-        for op in _wanted_archives(plan, request.selection)
-    ]
-    return Preview(resolution, plan, tuple(items), layout.left_out, supply)
-
-
-def inspect(request: Request, shelves: Shelves) -> Inspection:
-    """What is at the reference, model or not; raises where nothing is."""
-    document = named_document(request, shelves)
-    try:
-        manifest = _meant(document, request, shelves)
-    except (SeveralVariants, PlatformUnknown):
-        return Inspection(document, None, None)
-    try:
-        return Inspection(document, manifest, make_plan(manifest, shelves))
-    except NotAModel:
-        return Inspection(document, manifest, None)
-
-
-def _item(name: str, blob: Descriptor, shelves: Shelves, *, is_archive: bool = False) -> Item:
-    unpacked = is_archive and shelves.layers.members(blob) is not None
-    if unpacked or shelves.store.find(blob):
-        return Item(name, blob, is_archive, State.CACHED, blob.size)
-    present = shelves.store.unfinished(blob).present
-    return Item(name, blob, is_archive, State.PARTIAL if present else State.FETCH, present)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from oci_pull.errors import DiskError, Vanished
 from oci_pull.events import LayingOut, Planned, Resolved, Reused, Superseded, Warned
+from oci_pull.image import write_model
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Manifest
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import FromBlob, Layout
-from oci_pull.packaging.plan import Plan
+from oci_pull.packaging.plan import ApplyLayers, Plan
 from oci_pull.packaging.receipt import PlacedFile, Receipt
-from oci_pull.packaging.servable import examine
+from oci_pull.packaging.servable import examine, spelled_out
 from oci_pull.ports import Destination, Observer, Space, Tree
 from oci_pull.prepare import (
     Request,
@@ -23,6 +24,7 @@ from oci_pull.prepare import (
     make_plan,
     provide,
     resolve,
+    wanted_archives,
 )
 
 #: An archive larger than this (bytes) does not stay beside its files.
@@ -78,15 +80,13 @@ def pull(request: Request, tools: Tools) -> PullResult:
         if _has_moved(request, found, shelves):
             _remember(request, found, tools)
         return _result(request, found, tree, reused=tree.receipt.size, unchanged=True)
-    plan = make_plan(found.manifest, shelves)
+    plan = make_plan(found.manifest, request, shelves)
     tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
     try:
         tree, needed = _make(request, found, plan, tools)
     except Vanished:
         # Somebody prunes the cache, and took what was to be reused: what is missing is fetched.
         tree, needed = _make(request, found, plan, tools)
-    if not request.keep_archives:
-        _drop_archives(plan, shelves)
     _remember(request, found, tools)
     fetched = shelves.fetcher.fetched
     return _result(request, found, tree, fetched=fetched, reused=max(0, needed - fetched))
@@ -100,21 +100,37 @@ def _make(request: Request, found: Resolution, plan: Plan, tools: Tools) -> tupl
     added = tools.destination.added(wanted, supply.unpacked)
     free = tools.space.check(supply.to_write + supply.unpacked, added)
     early = shelves.fetcher.fetched
-    tools.observer.on(_planned(wanted, plan, supply, early=early, free=free))
+    tools.observer.on(_planned(request, wanted, plan, supply, early=early, free=free))
     for job in supply.here:
         tools.observer.on(Reused(job.name, job.blob.digest, job.blob.size))
-    _tell_superseded(found.manifest, tools)
+    _tell_superseded(found.manifest, plan, tools)
     shelves.fetcher.fetch(supply.jobs)
+    for image in plan.images:
+        write_model(
+            image,
+            selection.root,
+            images=shelves.images,
+            store=shelves.store,
+            fetcher=shelves.fetcher,
+            space=tools.space,
+            observer=tools.observer,
+        )
     layout = arrange_all(plan, selection, shelves)
+    if not request.keep_archives:
+        # Before there is a tree: whoever finds one does not look for what a killed run has left.
+        _drop_archives(plan, request, layout, shelves)
     tools.observer.on(LayingOut(len(layout.files)))
     return _lay_out(request, found, plan, layout, tools), supply.size
 
 
-def _planned(wanted: Layout, plan: Plan, supply: Supply, *, early: int, free: int) -> Planned:
+def _planned(
+    request: Request, wanted: Layout, plan: Plan, supply: Supply, *, early: int, free: int
+) -> Planned:
     files = sum(isinstance(file.origin, FromBlob) for file in wanted.files)
+    layers = sum(len(image.layers) for image in plan.images)
     return Planned(
         files=files,
-        archives=len(plan.archives),
+        archives=len(wanted_archives(plan, request.selection)) + layers,
         size=supply.size,
         reused=supply.reused,
         resumed=supply.resumed,
@@ -124,12 +140,13 @@ def _planned(wanted: Layout, plan: Plan, supply: Supply, *, early: int, free: in
     )
 
 
-def _tell_superseded(manifest: Manifest, tools: Tools) -> None:
+def _tell_superseded(manifest: Manifest, plan: Plan, tools: Tools) -> None:
     """What was fetched of an earlier manifest of this reference stays, and its user is told.
 
-    Blobs that only this selection leaves out are none of it.
+    Blobs that only this selection leaves out are none of it, nor are those of a parent.
     """
-    blobs = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
+    blobs = [*manifest.layers, *((manifest.config,) if manifest.config else ())]
+    blobs += [op.blob for op in plan.operations if not isinstance(op, ApplyLayers)]
     left = tools.shelves.store.abandoned({blob.digest for blob in blobs})
     if left:
         tools.observer.on(Superseded(len(left), sum(each.present for each in left)))
@@ -142,8 +159,6 @@ def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, to
     staged = tools.destination.stage(request.reference, manifest.digest, key, layout)
     try:
         verdict = examine(staged, layout.left_out)
-        for warning in verdict.warnings:
-            tools.observer.on(Warned(warning))
         receipt = Receipt(
             reference=str(request.reference),
             digest=found.digest,
@@ -155,15 +170,23 @@ def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, to
             primary=verdict.primary,
             warnings=verdict.warnings,
         )
-        return staged.publish(receipt)
+        tree = staged.publish(receipt)
+        for warning in _warnings(tree):
+            tools.observer.on(Warned(warning))
+        return tree
     finally:
         staged.discard()
 
 
-def _drop_archives(plan: Plan, shelves: Shelves) -> None:
-    for op in plan.archives:
-        if op.blob.size > _KEPT_ARCHIVE and shelves.layers.members(op.blob) is not None:
-            shelves.store.drop(op.blob)
+def _drop_archives(plan: Plan, request: Request, layout: Layout, shelves: Shelves) -> None:
+    blobs = [op.blob for op in plan.archives if shelves.layers.members(op) is not None]
+    for image in plan.images:
+        if shelves.images.merged(image.image, request.selection.root) is not None:
+            blobs += [layer.blob for layer in image.layers]
+    placed = {file.digest for file in layout.files if isinstance(file.origin, FromBlob)}
+    for blob in blobs:
+        if blob.size > _KEPT_ARCHIVE and blob.digest not in placed:
+            shelves.store.drop(blob)
 
 
 def _remember(request: Request, found: Resolution, tools: Tools) -> None:
@@ -200,7 +223,16 @@ def _result(
         fetched_bytes=fetched,
         reused_bytes=reused,
         unchanged=unchanged,
-        warnings=receipt.warnings,
+        warnings=_warnings(tree),
         servable=receipt.servable,
-        primary=tree.path.joinpath(*receipt.primary.parts) if receipt.primary else None,
+        primary=_primary(tree),
     )
+
+
+def _primary(tree: Tree) -> Path | None:
+    primary = tree.receipt.primary
+    return tree.path.joinpath(*primary.parts) if primary else None
+
+
+def _warnings(tree: Tree) -> tuple[str, ...]:
+    return spelled_out(tree.receipt.warnings, tree.path, _primary(tree))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from oci_pull.adapters.lazy import LazySource
@@ -20,6 +21,11 @@ from oci_pull.ports import Cancel, Observer, Source
 from oci_pull.settings import RegistrySettings, Settings
 
 if TYPE_CHECKING:
+    from oci_pull.adapters.registry.guard import Guard
+    from oci_pull.adapters.registry.lead import Lead
+    from oci_pull.adapters.registry.trust import Trust
+
+    MakeGuard = Callable[[Trust], Guard]
     from oci_pull.adapters.credentials.chain import Credentials
     from oci_pull.adapters.registry.endpoint import Endpoint
     from oci_pull.adapters.registry.http import Network
@@ -27,6 +33,81 @@ if TYPE_CHECKING:
     from oci_pull.adapters.registry.site import Site
     from oci_pull.adapters.registry.source import RegistrySource
     from oci_pull.oci.credential import Credential
+
+
+class Sources:
+    """The sources of a pull: of the artifact that it is of, and of what that is built on.
+
+    Imports are where things are used, because a hit needs no HTTP.
+    """
+
+    def __init__(
+        self,
+        locator: Locator,
+        settings: Settings,
+        observer: Observer,
+        stack: ExitStack,
+        *,
+        cancel: Cancel,
+        user_agent: str,
+    ) -> None:
+        self._locator = locator
+        self._settings = settings
+        self._observer = observer
+        self._warn = _once(lambda message: observer.on(Warned(message)))
+        self._stack = stack
+        self._cancel = cancel
+        self._user_agent = user_agent
+        #: Of the artifact itself, opened when it is first asked.
+        self.own = LazySource(self.open)
+
+    def open(self) -> Source:
+        """The registry or the layout of the artifact itself."""
+        locator, settings = self._locator, self._settings
+        if isinstance(locator, LayoutReference):
+            from oci_pull.adapters.layout_archive import Scratch
+            from oci_pull.adapters.oci_layout import LayoutSource
+            from oci_pull.adapters.space import DiskSpace
+
+            space = DiskSpace(
+                settings.cache, is_checked=not settings.no_space_check, quota=settings.max_bytes
+            )
+            scratch = Scratch(space, self._observer, self._cancel)
+            return LayoutSource.at(locator, scratch, self._stack)
+        credentials = make_credentials(settings, self._warn, locator.host, self._cancel)
+        guard = self._lead.guard
+        build = _Builder(settings, credentials, self._stack, self._user_agent, guard)
+        return build.repository(locator, settings.registry(locator.host), self._warn)
+
+    def parent(self, reference: Reference) -> Source:
+        """The registry of something that the artifact is built on.
+
+        The artifact has named it, not its user: what the command line says is for the registry
+        that it names, credentials not even for another repository there, and addresses are those
+        that the registry of the artifact may redirect to.
+        """
+        return LazySource(lambda: self._open_parent(reference))
+
+    def _open_parent(self, reference: Reference) -> Source:
+        from oci_pull.adapters.registry.guard import Guard
+
+        settings = self._settings
+        is_named = isinstance(self._locator, Reference) and self._locator.host == reference.host
+        find = settings.registry if is_named else settings.unnamed_registry
+        build = _Builder(
+            settings,
+            make_credentials(settings, self._warn, cancel=self._cancel),
+            self._stack,
+            self._user_agent,
+            lambda trust: Guard(trust, self._lead.allow),
+        )
+        return build.repository(reference, find(reference.host), self._warn)
+
+    @cached_property
+    def _lead(self) -> "Lead":
+        from oci_pull.adapters.registry.lead import Lead
+
+        return Lead(self._locator, self.own)
 
 
 def open_source(
@@ -38,30 +119,23 @@ def open_source(
     cancel: Cancel,
     user_agent: str,
 ) -> Source:
-    """The registry or the layout of a reference; imported here, because a hit needs no HTTP."""
-    if isinstance(locator, LayoutReference):
-        from oci_pull.adapters.layout_archive import Scratch
-        from oci_pull.adapters.oci_layout import LayoutSource
-        from oci_pull.adapters.space import DiskSpace
+    """The registry or the layout of a reference alone."""
+    sources = Sources(locator, settings, observer, stack, cancel=cancel, user_agent=user_agent)
+    return sources.open()
 
-        space = DiskSpace(
-            settings.cache, is_checked=not settings.no_space_check, quota=settings.max_bytes
-        )
-        return LayoutSource.at(locator, Scratch(space, observer, cancel), stack)
-    warn: Callable[[str], None] = lambda message: observer.on(Warned(message))  # noqa: E731
-    route = find_route(locator, settings, warn)
-    credentials = make_credentials(settings, warn, locator.host)
+
+def open_repository(
+    reference: Reference,
+    settings: Settings,
+    credentials: "Credentials",
+    warn: Callable[[str], None],
+    stack: ExitStack,
+    *,
+    user_agent: str,
+) -> Source:
+    """The registry of a reference through its mirrors, asked with credentials that are known."""
     build = _Builder(settings, credentials, stack, user_agent)
-    said = settings.registry(locator.host)
-    if (said.insecure or route.insecure) and not said.plain_http:
-        warn(f"the certificate of {locator.host} is not verified: anybody may answer in its place")
-    registry = build.registry(locator, route)
-    if not route.mirrors:
-        return registry.source
-    from oci_pull.adapters.registry.mirrors import MirroredSource
-
-    mirrors = [build.mirror(mirror, locator) for mirror in route.mirrors]
-    return MirroredSource(mirrors, registry, warn)
+    return build.repository(reference, settings.registry(reference.host), warn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +149,28 @@ class Route:
     insecure: bool = False
 
 
-def find_route(reference: Reference, settings: Settings, warn: Callable[[str], None]) -> Route:
+def find_route(
+    reference: Reference,
+    settings: Settings,
+    warn: Callable[[str], None],
+    said: RegistrySettings | None = None,
+) -> Route:
     """What our own configuration says, else what Docker's and that of the tools of containers do.
 
-    `warn` is told of what is broken in theirs.
+    `warn` is told of what is broken in theirs; `said` is ours where the command line does not name
+    the registry.
 
     Raises:
         RegistryBlocked: theirs says that nothing is to be fetched from there.
     """
-    own = settings.registry(reference.host).mirrors
+    from oci_pull.adapters.docker_daemon import hub_mirrors, insecure_by
+
+    is_insecure = insecure_by(reference.host, settings.docker_daemons) is not None
+    own = (said or settings.registry(reference.host)).mirrors
     # An empty list is said as well: it keeps theirs out.
     if own or f"registry.{reference.host}.mirrors" in settings.origins:
-        return Route(own)
+        return Route(own, insecure=is_insecure)
     from oci_pull.adapters.containers_registries import find_rule
-    from oci_pull.adapters.docker_daemon import hub_mirrors
 
     rule = find_rule(reference, settings.containers_registries, settings.containers_dropins, warn)
     if rule.is_blocked:
@@ -101,7 +183,7 @@ def find_route(reference: Reference, settings: Settings, warn: Callable[[str], N
         mirrors += tuple(
             each for each in hub_mirrors(settings.docker_daemons, warn) if each not in mirrors
         )
-    return Route(mirrors, rule.location, rule.insecure)
+    return Route(mirrors, rule.location, rule.insecure or is_insecure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +194,39 @@ class _Builder:
     credentials: "Credentials"
     stack: ExitStack
     user_agent: str
+    #: Of the registry itself; others have their own.
+    guard: "MakeGuard | None" = None
 
-    def registry(self, reference: Reference, route: Route) -> "MirrorPlace":
-        """The registry that the command line names, or whoever is in its place."""
+    def repository(
+        self, reference: Reference, said: RegistrySettings, warn: Callable[[str], None]
+    ) -> Source:
+        """A repository of a registry of which that was said, through its mirrors."""
+        route = find_route(reference, self.settings, warn, said)
+        if (said.insecure or route.insecure) and not said.plain_http:
+            warn(
+                f"the certificate of {reference.host} is not verified: "
+                "anybody may answer in its place"
+            )
+        registry = self._registry(reference, said, route)
+        if not route.mirrors:
+            return registry.source
+        from oci_pull.adapters.registry.mirrors import MirroredSource
+
+        mirrors = [self.mirror(mirror, reference) for mirror in route.mirrors]
+        return MirroredSource(mirrors, registry, warn)
+
+    def _registry(
+        self, reference: Reference, said: RegistrySettings, route: Route
+    ) -> "MirrorPlace":
+        """The registry, or whoever is in its place."""
         from oci_pull.adapters.registry.site import Site
 
         if route.location:
             return self.mirror(route.location, reference)
-        said = self.settings.registry(reference.host)
         said = replace(said, insecure=said.insecure or route.insecure)
         site = Site.of(reference, plain_http=said.plain_http)
         site = replace(site, may_be_plain=route.insecure)
-        return self._place(reference, site, said, self.credentials)
+        return self._place(reference, site, said, self.credentials, guard=self.guard)
 
     def mirror(self, mirror: Mirror, reference: Reference) -> "MirrorPlace":
         """A mirror; the options of the command line are not for it."""
@@ -146,10 +249,11 @@ class _Builder:
         credentials: "Credentials",
         *,
         tags: bool = True,
+        guard: "MakeGuard | None" = None,
     ) -> "MirrorPlace":
         from oci_pull.adapters.registry.mirrors import Place
 
-        source = LazySource(lambda: self._source(reference, site, said, credentials))
+        source = LazySource(lambda: self._source(reference, site, said, credentials, guard))
         return Place(reference.host, site.origin, source, tags=tags)
 
     def _source(
@@ -158,6 +262,7 @@ class _Builder:
         site: "Site",
         said: RegistrySettings,
         credentials: "Credentials",
+        guard: "MakeGuard | None",
     ) -> "RegistrySource":
         from oci_pull.adapters.clock import SystemClock
         from oci_pull.adapters.registry.auth import RegistryAuth
@@ -165,7 +270,8 @@ class _Builder:
         from oci_pull.adapters.registry.http import make_client
         from oci_pull.adapters.registry.source import RegistrySource
 
-        client = make_client(_network(self.settings, reference.host, site, said, self.user_agent))
+        network = _network(self.settings, reference.host, site, said, self.user_agent)
+        client = make_client(network, guard(network.trust) if guard else None)
         self.stack.callback(client.close)
         host = canonical_host(reference.host)
         auth = RegistryAuth(
@@ -180,12 +286,15 @@ class _Builder:
 
 
 def make_credentials(
-    settings: Settings, warn: Callable[[str], None], command_line_host: str = ""
+    settings: Settings,
+    warn: Callable[[str], None],
+    command_line_host: str = "",
+    cancel: Cancel | None = None,
 ) -> "Credentials":
     """Everything that may say who to be, in the order in which it counts.
 
     What the command line says is for `command_line_host` alone. `warn` is told of what is broken,
-    once: several are looked for where there are mirrors.
+    once: several are looked for where there are mirrors. `cancel` stops a helper.
 
     Raises:
         InvalidSetting: the command line has a user without a password, or the reverse, or names a
@@ -199,23 +308,24 @@ def make_credentials(
         is_missing,
     )
     from oci_pull.adapters.credentials.given import given_credential
+    from oci_pull.adapters.credentials.process import NEVER
 
-    warn = _once(warn)
+    warn, cancel = _once(warn), cancel or NEVER
     places: list[Place] = []
     if command_line_host:
         who = given_credential(settings.username, settings.password, settings.password_file)
         places += [CommandLine(command_line_host, who)] if who else []
     helpers = {host: table.credential_helper for host, table in settings.tables.items()}
-    places.append(NamedHelpers(helpers, warn))
+    places.append(NamedHelpers(helpers, warn, cancel))
     if settings.docker_auth:
-        places.append(TextPlace(settings.docker_auth, "DOCKER_AUTH_CONFIG", warn))
+        places.append(TextPlace(settings.docker_auth, "DOCKER_AUTH_CONFIG", warn, cancel))
     if settings.authfile and is_missing(settings.authfile):
         raise InvalidSetting(f"--authfile: there is no file {settings.authfile}")
     if named := settings.authfile or settings.registry_auth_file:
-        places.append(FilePlace((named,), warn))
+        places.append(FilePlace((named,), warn, cancel))
     if directory := settings.docker_config:
-        places.append(FilePlace(tuple(directory / name for name in DOCKER_FILES), warn))
-    places += [FilePlace((path,), warn) for path in settings.auth_files]
+        places.append(FilePlace(tuple(directory / name for name in DOCKER_FILES), warn, cancel))
+    places += [FilePlace((path,), warn, cancel) for path in settings.auth_files]
     return Credentials(tuple(places))
 
 
@@ -244,11 +354,8 @@ def open_registry(
     from oci_pull.adapters.registry.auth import RegistryAuth
     from oci_pull.adapters.registry.endpoint import Endpoint
     from oci_pull.adapters.registry.http import make_client
-    from oci_pull.adapters.registry.site import Site
 
-    nothing = Reference(host, "", None, None)
-    said = settings.registry(host)
-    site = Site.of(nothing, plain_http=said.plain_http)
+    site, said = _site_of(host, settings)
     client = make_client(_network(settings, host, site, said, user_agent))
     stack.callback(client.close)
     auth = RegistryAuth(
@@ -264,11 +371,22 @@ def open_registry(
 
 def find_network(host: str, settings: Settings, user_agent: str) -> "Network":
     """How a registry would be reached; raises `InvalidSetting` for a proxy that is none."""
+    site, said = _site_of(host, settings)
+    return _network(settings, host, site, said, user_agent)
+
+
+def _site_of(host: str, settings: Settings) -> "tuple[Site, RegistrySettings]":
+    """A registry itself, and what is said of it, by Docker's configuration as well."""
+    from oci_pull.adapters.docker_daemon import insecure_by
     from oci_pull.adapters.registry.site import Site
 
     said = settings.registry(host)
+    is_insecure = insecure_by(host, settings.docker_daemons) is not None
     site = Site.of(Reference(host, "", None, None), plain_http=said.plain_http)
-    return _network(settings, host, site, said, user_agent)
+    return (
+        replace(site, may_be_plain=is_insecure),
+        replace(said, insecure=said.insecure or is_insecure),
+    )
 
 
 def _network(

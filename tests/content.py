@@ -141,6 +141,7 @@ class IndexEntry:
     artifact: Artifact
     platform: Mapping[str, str] | None = None
     annotations: Mapping[str, str] | None = None
+    artifact_type: str | None = None
 
 
 def index(
@@ -152,7 +153,11 @@ def index(
     described = []
     for entry in entries:
         member = entry.artifact
-        members = {} if entry.platform is None else {"platform": dict(entry.platform)}
+        members: dict[str, Any] = {}
+        if entry.platform is not None:
+            members["platform"] = dict(entry.platform)
+        if entry.artifact_type is not None:
+            members["artifactType"] = entry.artifact_type
         described.append(
             descriptor(
                 member.media_type,

@@ -33,6 +33,10 @@ class LazySource:
         """See `Source`."""
         return self._source.document(selector)
 
+    def size_of(self, blob: Descriptor) -> int:
+        """See `Source`."""
+        return self._source.size_of(blob)
+
     def open(
         self,
         blob: Descriptor,

@@ -81,6 +81,12 @@ class LayoutSource:
             hint=f"it has {', '.join(names[:_MAX_LISTED]) or 'nothing'}",
         )
 
+    def size_of(self, blob: Descriptor) -> int:
+        """How many bytes the blob's file has; raises `BlobUnknown`."""
+        found = self._found(blob)
+        os.close(found.descriptor)
+        return found.size
+
     def open(
         self,
         blob: Descriptor,
@@ -93,18 +99,21 @@ class LayoutSource:
 
         There is nobody else to ask than the layout, whatever is to be avoided.
         """
+        found = self._found(blob)
+        if found.size != blob.size:
+            os.close(found.descriptor)
+            raise SizeMismatch(f"{blob.digest} has {found.size} bytes, not {blob.size}")
+        return _FileBody(found, span, origin=self.reference.path)
+
+    def _found(self, blob: Descriptor) -> Stretch:
         try:
-            found = self.find(_blob(blob.digest))
+            return self.find(_blob(blob.digest))
         except OSError as error:
             raise BlobUnknown(
                 f"{self.reference.path} has no blob {blob.digest}: {error.strerror}"
             ) from error
         except ValueError as error:
             raise ConnectionFailed(f"{self.reference.path} was closed meanwhile") from error
-        if found.size != blob.size:
-            os.close(found.descriptor)
-            raise SizeMismatch(f"{blob.digest} has {found.size} bytes, not {blob.size}")
-        return _FileBody(found, span, origin=self.reference.path)
 
     def _check_version(self) -> None:
         """Refuse a layout of another kind; one that does not say is read as what it looks like."""

@@ -28,6 +28,10 @@ class OfflineSource:
             hint="pull it once without --offline",
         )
 
+    def size_of(self, blob: Descriptor) -> NoReturn:
+        """Raises `NotCached`."""
+        raise self._incomplete(blob)
+
     def open(
         self,
         blob: Descriptor,
@@ -37,7 +41,10 @@ class OfflineSource:
         avoid: frozenset[str] = frozenset(),
     ) -> NoReturn:
         """Raises `NotCached`."""
-        raise NotCached(
+        raise self._incomplete(blob)
+
+    def _incomplete(self, blob: Descriptor) -> NotCached:
+        return NotCached(
             f"offline, and {self.reference} is not complete in the cache "
             f"({blob.digest.short}, {blob.size} bytes, is missing)",
             hint="pull it once without --offline",

@@ -12,14 +12,17 @@ from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.doctor import report_json, report_text
+from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
 from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
 from oci_pull.cli.password import with_password
+from oci_pull.cli.preview import preview_json, preview_text
 from oci_pull.cli.progress import Progress, report
 from oci_pull.cli.signals import SignalCancel, leave
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
+from oci_pull.packaging.servable import serve_command
 from oci_pull.pull import PullResult
 from oci_pull.settings import Settings
 
@@ -135,10 +138,9 @@ def _pull(reference: str, settings: Settings, progress: Progress) -> None:
             output.emit(output.result_text(result, seconds))
         case _:
             output.emit(str(result.path))
-    if sys.stdout.isatty() and sys.stderr.isatty() and not settings.quiet:
-        target = result.primary or result.path
-        if result.servable or result.primary:
-            output.tell(f"Next        vllm serve {target}")
+    is_seen = sys.stdout.isatty() and sys.stderr.isatty() and not settings.quiet
+    if is_seen and (result.servable or result.primary):
+        output.tell(f"Next        {serve_command(result.path, result.primary)}")
 
 
 def _say_how_it_went(result: PullResult, seconds: float) -> None:
@@ -167,7 +169,7 @@ def plan(reference: OneReference, *, given: Given) -> None:
 def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
     preview = api.plan(reference, settings=settings, observer=progress, cancel=_CANCEL)
     name = str(api.locate(reference, settings))
-    render = output.preview_json if settings.format == "json" else output.preview_text
+    render = preview_json if settings.format == "json" else preview_text
     output.emit(render(name, preview))
 
 
@@ -194,7 +196,7 @@ def _show_inspection(reference: str, settings: Settings, progress: Progress, *, 
         return
     inspection = api.inspect(reference, settings=settings, observer=progress, cancel=_CANCEL)
     name = str(api.locate(reference, settings))
-    render = output.inspection_json if settings.format == "json" else output.inspection_text
+    render = inspection_json if settings.format == "json" else inspection_text
     output.emit(render(name, inspection))
 
 
@@ -209,12 +211,20 @@ def doctor(
     given: Given,
 ) -> None:
     """Say what a pull would use and from where, and how far it would come."""
+    broken = None
+    try:
+        _load(given)
+    except InvalidSetting as error:
+        # Of the file, it is a finding like others; of anything else, it is raised without it too.
+        broken, given = error, {**given, "config": os.devnull}
     settings = _load(given, [named] if named else ())
-    _checked(settings, lambda progress: _show_report(named, settings, progress))
+    _checked(settings, lambda progress: _show_report(named, settings, progress, broken))
 
 
-def _show_report(named: str | None, settings: Settings, progress: Progress) -> None:
-    found = api.doctor(named, settings=settings, observer=progress, cancel=_CANCEL)
+def _show_report(
+    named: str | None, settings: Settings, progress: Progress, broken: UsageError | None
+) -> None:
+    found = api.doctor(named, settings=settings, observer=progress, cancel=_CANCEL, broken=broken)
     render = report_json if settings.format == "json" else report_text
     output.emit(render(found))
     if found.error:

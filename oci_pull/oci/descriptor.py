@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -60,6 +60,8 @@ class Descriptor:
     data: bytes | None = field(default=None, repr=False)
     #: Other places of the content, for foreign layers.
     urls: tuple[str, ...] = ()
+    #: The name of a file as Ollama writes it, which is no member of OCI's.
+    name: str = ""
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -82,6 +84,7 @@ class Descriptor:
             platform=_platform(value.get("platform")),
             artifact_type=media_type(_text(value, "artifactType")),
             urls=_urls(value.get("urls")),
+            name=_name(value.get("name")),
         )
         data = _data(plain, value.get("data"))
         return plain if data is None else plain.with_data(data)
@@ -92,16 +95,7 @@ class Descriptor:
         hasher.update(data)
         if (hasher.size, hasher.digest()) != (self.size, self.digest):
             raise DigestMismatch(f"the inline data of {self.digest} is not what it names")
-        return type(self)(
-            self.media_type,
-            self.digest,
-            self.size,
-            self.annotations,
-            self.platform,
-            self.artifact_type,
-            data,
-            self.urls,
-        )
+        return replace(self, data=data)
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:
@@ -126,6 +120,10 @@ def _platform(value: Any) -> Platform | None:
     if not all(isinstance(part, str) for part in parts):
         return None
     return Platform(*(str(part) for part in parts))
+
+
+def _name(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _urls(value: Any) -> tuple[str, ...]:

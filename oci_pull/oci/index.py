@@ -1,6 +1,7 @@
 """Which manifest of an index is meant (reference for the rules: image-spec, image-index.md)."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 
 from oci_pull.errors import InvalidManifest, PlatformUnknown, SeveralVariants
 from oci_pull.oci.descriptor import Descriptor, Platform
@@ -12,6 +13,9 @@ MAX_DEPTH = 4
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _MODELCAR_TYPE = "io.opendatahub.modelcar.manifest.type"
 _SOCI = ("application/vnd.amazon.soci.index.v1+json", "application/vnd.amazon.soci.index.v2+json")
+#: How many annotations of an entry are listed, and how long the value of one is that is typed.
+_MAX_LABELS = 6
+_MAX_VALUE = 60
 _MODEL_TYPES = (
     "application/vnd.cncf.model.",
     "application/vnd.cnai.model.",
@@ -21,14 +25,14 @@ _MODEL_TYPES = (
 )
 
 
-def choose(
+def candidates(
     index: Index,
     *,
     host: Platform,
     wanted: Platform | None = None,
     selection: Mapping[str, str] | None = None,
-) -> Descriptor:
-    """The one entry that is meant.
+) -> tuple[Descriptor, ...]:
+    """The entries that could be meant, at least one; each digest once.
 
     Entries that describe others (attestations, SOCI indexes) are dropped. One that is left is it,
     whatever its platform: model files are data. Entries that say that they are models come before
@@ -37,8 +41,7 @@ def choose(
 
     Raises:
         InvalidManifest: nothing usable is in it.
-        PlatformUnknown: nothing for the wanted platform.
-        SeveralVariants: several models, listed in the message.
+        PlatformUnknown: nothing for the wanted platform, or for the selection.
     """
     entries = [entry for entry in index.manifests if _is_usable(entry)]
     if selection:
@@ -48,7 +51,7 @@ def choose(
     if not entries:
         raise _nothing(index, wanted, selection)
     if models := [entry for entry in entries if _is_model(entry)]:
-        return _only(models)
+        return _distinct(models)
     # unknown/unknown is what attestations carry, so such an entry is taken only where it is alone.
     entries = [e for e in entries if not (e.platform and e.platform.is_unknown)] or entries
     by_preference = (
@@ -61,7 +64,22 @@ def choose(
             break
         if fitting := [entry for entry in entries if _fits(entry.platform, platform)]:
             entries = fitting[:1]
-    return _only(entries)
+    return _distinct(entries)
+
+
+def only(entries: Sequence[Descriptor]) -> Descriptor:
+    """The one candidate; raises `SeveralVariants`, with the option that chooses each."""
+    if len(entries) == 1:
+        return entries[0]
+    first = next(_options(entries[0], entries))
+    raise SeveralVariants(
+        f"the index holds several models; what stands above each chooses it:\n{_listing(entries)}",
+        hint=first if first.startswith("--") else f"the reference with {first} behind it",
+    )
+
+
+def _distinct(entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    return tuple({entry.digest: entry for entry in reversed(entries)}.values())[::-1]
 
 
 def _is_usable(entry: Descriptor) -> bool:
@@ -91,15 +109,6 @@ def _matches(entry: Descriptor, selection: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selection.items())
 
 
-def _only(entries: Sequence[Descriptor]) -> Descriptor:
-    if len({entry.digest for entry in entries}) == 1:
-        return entries[0]
-    raise SeveralVariants(
-        f"the index holds several models:\n{_listing(entries)}",
-        hint="choose one by --select KEY=VALUE, --platform OS/ARCH, or by its digest",
-    )
-
-
 def _nothing(
     index: Index, wanted: Platform | None, selection: Mapping[str, str] | None
 ) -> PlatformUnknown | InvalidManifest:
@@ -112,14 +121,39 @@ def _nothing(
 
 
 def _listing(entries: Sequence[Descriptor]) -> str:
-    """One line an entry, with everything that tells it from its siblings."""
+    """Of each entry the option that chooses it, and what else tells it from its siblings."""
     lines = []
     for entry in entries:
+        option = next(_options(entry, entries))
         facts = [str(entry.platform)] if entry.platform else []
-        facts += [f"artifactType={entry.artifact_type}"] if entry.artifact_type else []
-        facts += [
-            f"{key}={value[:60]}".replace("\n", " ")
-            for key, value in sorted(entry.annotations.items())[:6]
-        ]
-        lines.append(f"  {entry.digest}  {'  '.join(facts)}")
-    return "\n".join(lines)
+        facts += [f"{key}={value[:_MAX_VALUE]}" for key, value in _labels(entry)[:_MAX_LABELS]]
+        others = [each for each in facts if option not in (f"--platform {each}", _select(each))]
+        lines += [f"  {option}", *(f"    {part}" for part in (str(entry.digest), *others))]
+    return "\n".join(line.replace("\n", " ") for line in lines)
+
+
+def _select(label: str) -> str:
+    return f"--select {shlex.quote(label)}"
+
+
+def _options(entry: Descriptor, among: Sequence[Descriptor]) -> Iterator[str]:
+    """What to type to get this one and no other, the shortest to remember first."""
+    others = [each for each in among if each.digest != entry.digest]
+    platform = entry.platform
+    if (
+        platform
+        and Platform.parse(str(platform))
+        and not platform.is_unknown
+        and not any(_fits(other.platform, platform) for other in others)
+    ):
+        yield f"--platform {platform}"
+    for key, value in _labels(entry):
+        is_typed = "=" not in key and len(value) <= _MAX_VALUE and (key + value).isprintable()
+        if is_typed and not any(_matches(other, {key: value}) for other in others):
+            yield _select(f"{key}={value}")
+    yield f"@{entry.digest}"
+
+
+def _labels(entry: Descriptor) -> list[tuple[str, str]]:
+    kind = [("artifactType", entry.artifact_type)] if entry.artifact_type else []
+    return kind + sorted(entry.annotations.items())

@@ -6,6 +6,7 @@ the shards' names have to be recovered, and its later ones annotated the archive
 temporary files, which are to be ignored.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from oci_pull.errors import InconsistentModel
@@ -16,6 +17,7 @@ from oci_pull.packaging import safetensors
 from oci_pull.packaging.layer import annotated_path
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
+    BlobNeed,
     Known,
     LeftOut,
     MemberNeed,
@@ -36,9 +38,9 @@ _CONFIG_TAR = _PREFIX + "vllm.config.tar"
 _ARCHIVES = (_CONFIG_TAR, _PREFIX + "dir.tar")
 _GGUF = (_PREFIX + "gguf.v3", _PREFIX + "gguf", _PREFIX + "gguf.model.v3")
 _LICENSE = _PREFIX + "license"
+_TEMPLATE = _PREFIX + "chat.template.jinja"
 #: What a layer is called that nobody named, where there is one of its type.
 _DEFAULT_NAMES = {
-    _PREFIX + "chat.template.jinja": "chat_template.jinja",
     _PREFIX + "mmproj": "model.mmproj",
     _PREFIX + "gguf.v3.mmproj": "model.mmproj",
     _PREFIX + "gguf.v3.lora": "adapter.gguf",
@@ -46,6 +48,8 @@ _DEFAULT_NAMES = {
 }
 #: Enough for the header of nearly every shard: 256 KiB hold some 2,000 tensors.
 _FIRST_LOOK = 256 * 1024
+#: The largest template that is looked into (bytes); those that there are have 20 KB at most.
+_MAX_TEMPLATE = 1024 * 1024
 
 
 def matches(manifest: Manifest) -> bool:
@@ -55,18 +59,20 @@ def matches(manifest: Manifest) -> bool:
 
 
 def plan(manifest: Manifest, known: Known) -> Plan | Needs:
-    """One operation a layer; asks for the shards' names where no annotation gives them."""
+    """One operation a layer; asks for what names them where no annotation does."""
     unnamed = [
         layer
         for layer in manifest.layers
         if layer.media_type == _SAFETENSORS and annotated_path(layer) is None
     ]
     shard_names = _shard_names(manifest, unnamed, known) if unnamed else {}
-    if isinstance(shard_names, Needs):
-        return shard_names
+    needs = shard_names.needs if isinstance(shard_names, Needs) else ()
+    needs += tuple(need for need in _templates(manifest.layers) if need not in known)
+    if isinstance(shard_names, Needs) or needs:
+        return Needs(needs)
     operations: list[Operation] = []
     left_out: list[LeftOut] = []
-    defaults = _default_names(manifest.layers)
+    defaults = _default_names(manifest.layers, known)
     has_archives = any(layer.media_type in _ARCHIVES for layer in manifest.layers)
     for position, layer in enumerate(manifest.layers):
         if layer.media_type in _ARCHIVES:
@@ -80,16 +86,36 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:
     return Plan(NAME, manifest, tuple(operations), tuple(left_out), is_rooted=True)
 
 
-def _default_names(layers: Sequence[Descriptor]) -> Mapping[int, RelPath]:
+def _templates(layers: Sequence[Descriptor]) -> Iterator[BlobNeed]:
+    """The chat templates that nobody named: some are `chat_template.json`, which is no template."""
+    for layer in layers:
+        is_small = layer.size <= _MAX_TEMPLATE
+        if layer.media_type == _TEMPLATE and annotated_path(layer) is None and is_small:
+            yield _template(layer)
+
+
+def _template(layer: Descriptor) -> BlobNeed:
+    return BlobNeed("the chat template", layer, _MAX_TEMPLATE)
+
+
+def _template_name(content: bytes | None) -> str:
+    try:
+        json.loads(content or b"")
+    except (ValueError, RecursionError):
+        return "chat_template.jinja"
+    return "chat_template.json"
+
+
+def _default_names(layers: Sequence[Descriptor], known: Known) -> Mapping[int, RelPath]:
     """Names by position for the layers of known types that carry none."""
     return {
         position: RelPath.parse(name)
-        for position, name in _each_default_name(layers)
+        for position, name in _each_default_name(layers, known)
         if annotated_path(layers[position]) is None
     }
 
 
-def _each_default_name(layers: Sequence[Descriptor]) -> Iterator[tuple[int, str]]:
+def _each_default_name(layers: Sequence[Descriptor], known: Known) -> Iterator[tuple[int, str]]:
     gguf = [position for position, layer in enumerate(layers) if layer.media_type in _GGUF]
     for number, position in enumerate(gguf, 1):
         several = f"model-{number:05d}-of-{len(gguf):05d}.gguf"
@@ -99,6 +125,8 @@ def _each_default_name(layers: Sequence[Descriptor]) -> Iterator[tuple[int, str]
         if layer.media_type == _LICENSE:
             yield position, f"LICENSE.{licenses}" if licenses else "LICENSE"
             licenses += 1
+        elif layer.media_type == _TEMPLATE:
+            yield position, _template_name(known.get(_template(layer)))
         elif layer.media_type in _DEFAULT_NAMES:
             yield position, _DEFAULT_NAMES[layer.media_type]
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from oci_pull.errors import UnsafePath
 from oci_pull.oci.descriptor import Descriptor
@@ -15,6 +15,11 @@ _METADATA = (
     "org.cnai.model.file.metadata+json",
     "org.cnai.model.file.metadata",
 )
+#: The type of a layer that is there because a manifest has to have one (image-spec, manifest.md).
+EMPTY = "application/vnd.oci.empty.v1+json"
+#: Why a layer that no annotation names is not in the tree.
+NAMELESS = "a layer without a name"
+
 _TITLE = "org.opencontainers.image.title"
 #: Podman titles a blob by its digest, which is nobody's file name.
 _DIGEST_TITLE = re.compile(r"sha256[-:][0-9a-f]{64}")
@@ -32,22 +37,42 @@ def annotated_path(layer: Descriptor) -> RelPath | None:
 
 
 def path_hint(layer: Descriptor) -> RelPath | None:
-    """The same where it is only a hint: None for a name that is no path (KitOps writes `.`)."""
+    """The path of the only file of an archive, None where what is said is not one.
+
+    KitOps writes `.`, and olot the base name of a file that is in a directory.
+    """
+    name = filepath(layer.annotations) or next((n for n in _names(layer) if "/" in n), None)
     try:
-        return annotated_path(layer)
+        return None if name is None else RelPath.parse(name)
     except UnsafePath:
         return None
 
 
+def archive_name(layer: Descriptor) -> str:
+    """What people see an archive under; empty where it has no name that says anything."""
+    try:
+        return str(annotated_path(layer) or "")
+    except UnsafePath:
+        return ""
+
+
+def filepath(annotations: Mapping[str, str]) -> str | None:
+    """The name that ModelPack's own annotation gives, in either of its vocabularies."""
+    return next((annotations[key] for key in _FILEPATHS if annotations.get(key)), None)
+
+
 def _names(layer: Descriptor) -> Iterator[str]:
     notes = layer.annotations
-    yield from (notes[key] for key in _FILEPATHS if notes.get(key))
+    if name := filepath(notes):
+        yield name
     for key in _METADATA:
         if name := _metadata_name(notes.get(key, "")):
             yield name
     title = notes.get(_TITLE, "")
     if title and not _DIGEST_TITLE.fullmatch(title):
         yield title
+    if layer.name:
+        yield layer.name
 
 
 def _metadata_name(text: str) -> str:

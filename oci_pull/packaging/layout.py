@@ -1,16 +1,24 @@
 """From a plan and the contents of its archives to the files of a tree."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import assert_never
 
 from oci_pull.errors import InvalidSetting, NotAModel, PathConflict
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import LeftOut, PlaceBlob, Plan, UnpackArchive
+from oci_pull.packaging.plan import (
+    ApplyLayers,
+    LeftOut,
+    Operation,
+    PlaceBlob,
+    Plan,
+    UnpackArchive,
+)
 from oci_pull.packaging.root import find_root
-from oci_pull.packaging.selection import Selection, has_safe_weights, leave_out_pickles
+from oci_pull.packaging.selection import Selection, leave_out_pickles
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,22 @@ Members = Mapping[Digest, Sequence[Member]]
 
 
 @dataclass(frozen=True, slots=True)
+class Merged:
+    """The model in a container image, written out: what its layers make of one directory."""
+
+    #: The root as it was asked for, empty where it had to be found.
+    root: str
+    #: Their paths are relative to the directory that is the root.
+    members: tuple[Member, ...]
+    #: What the image holds beside it, all in one.
+    outside: LeftOut | None = None
+
+
+#: The model of each image that was written out, by the digest of the image's manifest.
+Images = Mapping[Digest, Merged]
+
+
+@dataclass(frozen=True, slots=True)
 class FromBlob:
     """The content of a file is a blob."""
 
@@ -40,7 +64,16 @@ class FromArchive:
     archive: Descriptor
 
 
-Origin = FromBlob | FromArchive
+@dataclass(frozen=True, slots=True)
+class FromImage:
+    """The content of a file is what the layers of an image make of it."""
+
+    image: Digest
+    #: As it was asked for.
+    root: str
+
+
+Origin = FromBlob | FromArchive | FromImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +94,14 @@ class Layout:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def arrange(plan: Plan, selection: Selection, members: Members) -> Layout:
+def arrange(
+    plan: Plan, selection: Selection, members: Members, images: Images = MappingProxyType({})
+) -> Layout:
     """The files of the tree that the plan and the selection call for.
 
     Archives that are not in `members` are passed over, and while one is missing nothing is decided
-    that it could change: called before the download, this tells what has to be fetched.
+    that it could change: called before the download, this tells what has to be fetched. Pickles are
+    not: with safer weights they are left out, and without they are refused.
 
     Raises:
         PathConflict: two different files for one path, or for two that differ by case or by their
@@ -74,80 +110,121 @@ def arrange(plan: Plan, selection: Selection, members: Members) -> Layout:
         NotAModel: there is no file at all.
         InvalidSetting: the patterns let no file in.
     """
-    wanted = [op for op in plan.operations if selection.datasets or not op.is_dataset]
+    wanted = [op for op in plan.operations if selection.datasets or not _is_dataset(op)]
     left_out = [*plan.left_out, *_datasets(plan, selection)]
-    is_complete = all(op.blob.digest in members for op in wanted if isinstance(op, UnpackArchive))
-    files = _unique(_files(replace(plan, operations=tuple(wanted)), members))
+    left_out += [each.outside for each in images.values() if each.outside]
+    is_complete = all(_is_here(op, members, images) for op in wanted)
+    files = _unique(_files(wanted, members, images))
     if is_complete and not files:
         raise NotAModel("there is no file in it")
-    needs_root = not plan.is_rooted or bool(selection.root)
+    # In an image the root was found, or was the wanted one, before its files were written.
+    needs_root = not plan.is_rooted or bool(selection.root and not plan.images)
     if needs_root and not is_complete:
-        return Layout(tuple(files), tuple(left_out))
-    if needs_root:
-        root = find_root([file.path for file in files], selection.root)
-        files, outside = _rooted(files, root)
-        left_out += outside
-    _refuse_conflicts(files)
-    files, unwanted = _matching(files, selection)
+        files, unwanted = _matching(files, selection.reason_against_any)
+    else:
+        if needs_root:
+            root = find_root([file.path for file in files], selection.root)
+            files, outside = _rooted(files, root)
+            left_out += outside
+        _refuse_conflicts(files)
+        files, unwanted = _matching(files, selection.reason_against)
     left_out += unwanted
     if is_complete and not files:
         raise InvalidSetting("no file of the model is let in by --include and --exclude")
-    if not selection.allow_pickle and (is_complete or has_safe_weights(f.path for f in files)):
-        files, pickles = leave_out_pickles(files, lambda f: f.path, lambda f: f.size)
+    if not selection.allow_pickle:
+        files, pickles = leave_out_pickles(
+            files, lambda f: f.path, lambda f: f.size, is_all=is_complete
+        )
         left_out += pickles
     return Layout(tuple(sorted(files, key=lambda file: file.path)), tuple(left_out))
 
 
 def _matching(
-    files: Iterable[TreeFile], selection: Selection
+    files: Iterable[TreeFile], reason_against: Callable[[RelPath], str | None]
 ) -> tuple[list[TreeFile], list[LeftOut]]:
     """The files that the patterns let in, and the others."""
     inside, outside = [], []
     for file in files:
-        if reason := selection.reason_against(file.path):
+        if reason := reason_against(file.path):
             outside.append(LeftOut(str(file.path), file.size, reason))
         else:
             inside.append(file)
     return inside, outside
 
 
+def _is_dataset(op: Operation) -> bool:
+    return not isinstance(op, ApplyLayers) and op.is_dataset
+
+
 def _datasets(plan: Plan, selection: Selection) -> Iterator[LeftOut]:
     if selection.datasets:
         return
     for op in plan.operations:
-        if op.is_dataset:
-            name = op.path if isinstance(op, PlaceBlob) else op.hint or op.blob.media_type
+        if not isinstance(op, ApplyLayers) and op.is_dataset:
+            name = op.path if isinstance(op, PlaceBlob) else op.title
             yield LeftOut(str(name), op.blob.size, "a dataset (--datasets takes it in)")
 
 
-def _files(plan: Plan, members: Members) -> list[TreeFile]:
-    certain: list[TreeFile] = []
-    guesses: list[TreeFile] = []
-    for op in plan.operations:
-        match op:
-            case PlaceBlob(path, blob):
-                file = TreeFile(path, blob.size, blob.digest, FromBlob(blob))
-                (guesses if op.if_absent else certain).append(file)
-            case UnpackArchive(archive, hint=hint):
-                certain += _unpacked(archive, hint, members.get(archive.digest, ()))
-            case _:
-                assert_never(op)
-    taken = {file.path.folded for file in certain}
-    return certain + [file for file in guesses if file.path.folded not in taken]
+def _is_here(op: Operation, members: Members, images: Images) -> bool:
+    """Whether it is known which files an operation gives."""
+    match op:
+        case PlaceBlob():
+            return True
+        case UnpackArchive(blob):
+            return blob.digest in members
+        case ApplyLayers(image):
+            return image in images
+        case _:
+            assert_never(op)
 
 
-def _unpacked(
-    archive: Descriptor, hint: RelPath | None, members: Sequence[Member]
-) -> Iterator[TreeFile]:
+def _files(operations: Sequence[Operation], members: Members, images: Images) -> list[TreeFile]:
+    """What every operation gives, but for what another one in front of it gives as well."""
+    found: list[TreeFile] = []
+    for rank in sorted({_rank(op) for op in operations}):
+        taken = {file.path.folded for file in found}
+        ranked = (op for op in operations if _rank(op) == rank)
+        files = (file for op in ranked for file in _given(op, members, images))
+        found += [file for file in files if file.path.folded not in taken]
+    return found
+
+
+def _rank(op: Operation) -> tuple[int, bool]:
+    """What is nearer comes first, and what is certain before a guess."""
+    return (0, False) if isinstance(op, ApplyLayers) else (op.generation, op.if_absent)
+
+
+def _given(op: Operation, members: Members, images: Images) -> Iterable[TreeFile]:
+    match op:
+        case PlaceBlob(path, blob):
+            return (TreeFile(path, blob.size, blob.digest, FromBlob(blob)),)
+        case UnpackArchive(blob):
+            return _unpacked(op, members.get(blob.digest, ()))
+        case ApplyLayers(image):
+            return _merged(image, images.get(image))
+        case _:
+            assert_never(op)
+
+
+def _unpacked(op: UnpackArchive, members: Sequence[Member]) -> Iterator[TreeFile]:
     """The files of an archive under their own names, or its only one under the annotated name.
 
     modctl names the entry like the annotation; AIKit by its base name alone, and gives the archive
     of all small files the name of a category, which is no file's.
     """
+    hint = op.hint
     only = len(members) == 1 and hint is not None and members[0].path.name == hint.name
     for member in members:
-        path = hint if only and hint else member.path
-        yield TreeFile(path, member.size, member.digest, FromArchive(archive))
+        path = hint if hint and (only or op.is_bare) else RelPath(op.below + member.path.parts)
+        yield TreeFile(path, member.size, member.digest, FromArchive(op.blob))
+
+
+def _merged(image: Digest, merged: Merged | None) -> Iterator[TreeFile]:
+    if merged is None:
+        return
+    origin = FromImage(image, merged.root)
+    for member in merged.members:
+        yield TreeFile(member.path, member.size, member.digest, origin)
 
 
 def _unique(files: Iterable[TreeFile]) -> list[TreeFile]:

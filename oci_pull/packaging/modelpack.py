@@ -1,12 +1,24 @@
 """CNCF ModelPack (model-spec), as modctl, AIKit, Model Runner, KitOps and llmman write it."""
 
 import re
+from collections.abc import Sequence
 
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.manifest import Manifest
 from oci_pull.oci.ranges import Span
-from oci_pull.packaging.layer import annotated_name, annotated_path, compression, path_hint
+from oci_pull.packaging.layer import (
+    EMPTY,
+    NAMELESS,
+    annotated_name,
+    annotated_path,
+    archive_name,
+    compression,
+    filepath,
+    path_hint,
+)
+from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
+    Compression,
     Known,
     LeftOut,
     Needs,
@@ -21,6 +33,9 @@ NAME = "modelpack"
 
 #: `cnai` is the name until mid 2025, which modctl still writes.
 _PREFIXES = ("application/vnd.cncf.model.", "application/vnd.cnai.model.")
+#: How the types of archives and of files end; Model Runner has read the last two.
+_TAR = re.compile(r"\.tar(\+.+)?$")
+_FILES = (".raw", ".gguf", ".safetensors")
 _KITFILE = "application/vnd.kitops.modelkit.config.v1+json"
 #: Model Runner calls the archives of a converted v0.1 model raw, under their temporary names.
 _DISGUISED_ARCHIVE = re.compile(r"(?:vllm-config|dir-tar)-\d+\.tar")
@@ -36,19 +51,30 @@ def matches(manifest: Manifest) -> bool:
 
 def plan(manifest: Manifest, known: Known) -> Plan | Needs:
     """One operation a layer; asks what a raw layer with an archive's temporary name really is."""
-    looks = tuple(RangeNeed(la, _TAR_MAGIC) for la in manifest.layers if _may_be_disguised(la))
-    if unknown := tuple(look for look in looks if look not in known):
+    layers = [layer for layer in manifest.layers if layer.media_type != EMPTY]
+    looks = {la.digest: RangeNeed(la, _TAR_MAGIC) for la in layers if _may_be_disguised(la)}
+    if unknown := tuple(look for look in looks.values() if look not in known):
         return Needs(unknown)
-    disguised = {look.blob for look in looks if known[look] == b"ustar"}
+    disguised = {digest for digest, look in looks.items() if known[look] == b"ustar"}
+    name = _name_of_all(manifest, layers)
     operations: list[Operation] = []
     left_out: list[LeftOut] = []
-    for layer in manifest.layers:
-        operation = UnpackArchive(layer) if layer in disguised else _operation(layer)
+    for layer in layers:
+        is_disguised = _may_be_disguised(layer) and layer.digest in disguised
+        operation = UnpackArchive(layer) if is_disguised else _operation(layer, name)
         if isinstance(operation, LeftOut):
             left_out.append(operation)
         else:
             operations.append(operation)
     return Plan(NAME, manifest, tuple(operations), tuple(left_out))
+
+
+def _name_of_all(manifest: Manifest, layers: Sequence[Descriptor]) -> RelPath | None:
+    """The name that llmman gives its only file, a GGUF, in the annotations of the manifest."""
+    name = filepath(manifest.annotations)
+    if len(layers) != 1 or not name or annotated_name(layers[0]):
+        return None
+    return RelPath.parse(name)
 
 
 def _may_be_disguised(layer: Descriptor) -> bool:
@@ -60,15 +86,27 @@ def _may_be_disguised(layer: Descriptor) -> bool:
     )
 
 
-def _operation(layer: Descriptor) -> Operation | LeftOut:
+def _operation(layer: Descriptor, otherwise: RelPath | None) -> Operation | LeftOut:
     is_ours = layer.media_type.startswith(_PREFIXES)
     is_dataset = is_ours and ".model.dataset." in layer.media_type
     if layer.media_type == _KITFILE:
         return LeftOut("Kitfile", layer.size, "KitOps' description of the model")
-    if is_ours and ".tar" in layer.media_type:
+    if is_ours and (archive := _TAR.search(layer.media_type)):
         packed = compression(layer.media_type)
-        return UnpackArchive(layer, packed, hint=path_hint(layer), is_dataset=is_dataset)
-    path = annotated_path(layer)
+        if archive[1] and packed is Compression.NONE:
+            packed = Compression.SNIFFED
+        return UnpackArchive(
+            layer,
+            packed,
+            hint=path_hint(layer),
+            is_dataset=is_dataset,
+            name=archive_name(layer),
+        )
+    if is_ours and not layer.media_type.endswith(_FILES):
+        return LeftOut(
+            annotated_name(layer) or layer.media_type, layer.size, "a kind of layer that is unknown"
+        )
+    path = annotated_path(layer) or otherwise
     if path is None:
-        return LeftOut(layer.media_type, layer.size, "a layer without a name")
+        return LeftOut(layer.media_type, layer.size, NAMELESS)
     return PlaceBlob(path, layer, is_dataset=is_dataset)

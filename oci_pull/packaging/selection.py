@@ -49,6 +49,15 @@ class Selection:
             return "excluded by --exclude"
         return None
 
+    def reason_against_any(self, path: RelPath) -> str | None:
+        """The same where it is not yet known which directory above it is the top of the tree.
+
+        None where one of the paths that it may get in the end is let in.
+        """
+        ends = (RelPath(path.parts[depth:]) for depth in range(len(path.parts)))
+        reasons = [self.reason_against(end) for end in ends]
+        return reasons[0] if all(reasons) else None
+
 
 def _matches(path: RelPath, patterns: Sequence[str]) -> bool:
     return any(
@@ -58,30 +67,31 @@ def _matches(path: RelPath, patterns: Sequence[str]) -> bool:
 
 
 def leave_out_pickles(
-    files: Iterable[T], path_of: Callable[[T], RelPath], size_of: Callable[[T], int]
+    files: Iterable[T],
+    path_of: Callable[[T], RelPath],
+    size_of: Callable[[T], int],
+    *,
+    is_all: bool = True,
 ) -> tuple[list[T], list[LeftOut]]:
-    """The files without the pickles, and the pickles.
+    """The files without the pickles, and the pickles; `is_all` is false while more may come.
 
     Raises:
-        PickleOnly: there are no other weights.
+        PickleOnly: there are no other weights, and none will come.
     """
     kept: list[T] = []
     pickles: list[T] = []
     for file in files:
         (pickles if _is_pickle(path_of(file)) else kept).append(file)
-    if pickles and not has_safe_weights(path_of(file) for file in kept):
+    is_safe = any(path_of(file).name.lower().endswith(SAFE_WEIGHTS) for file in kept)
+    if is_all and pickles and not is_safe:
         raise PickleOnly(
             f"the only weights are pickles ({path_of(pickles[0])}); loading them can run code",
             hint="--allow-pickle  if you trust the publisher",
         )
-    reason = "a pickle; safer weights are there"
+    reason = "a pickle beside safer weights" if is_safe else "a pickle"
+    reason += " (--allow-pickle takes it in)"
     return kept, [LeftOut(str(path_of(file)), size_of(file), reason) for file in pickles]
 
 
 def _is_pickle(path: RelPath) -> bool:
     return path.name.lower().endswith(PICKLES)
-
-
-def has_safe_weights(paths: Iterable[RelPath]) -> bool:
-    """Whether there are weights that are no pickles."""
-    return any(path.name.lower().endswith(SAFE_WEIGHTS) for path in paths)

@@ -4,8 +4,10 @@ What contradicts itself is an error: the model is damaged. What is merely not fo
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Protocol
 
 from oci_pull.errors import InconsistentModel
@@ -14,6 +16,9 @@ from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import LeftOut
 from oci_pull.packaging.selection import PICKLES
 
+_FILE_WANTED = "GGUF: an engine wants the file, not the directory"
+#: How files in GGUF are called that are loaded beside a model: projectors, adapters, drafts.
+_COMPANIONS = ("mmproj", "adapter", "draft")
 _MAX_CONFIG = 16 * 1024 * 1024
 
 
@@ -58,6 +63,26 @@ def examine(tree: TreeView, left_out: Sequence[LeftOut] = ()) -> Verdict:
     return Verdict(not reason, (reason,) if reason else (), _primary(gguf, top))
 
 
+def serve_command(path: PurePath, primary: PurePath | None) -> str:
+    """What to type to serve a tree; a GGUF has no tokenizer that vLLM reads."""
+    if primary is None:
+        return f"vllm serve {shlex.quote(str(path))}"
+    return f"vllm serve {shlex.quote(str(primary))} --tokenizer ORG/NAME"
+
+
+def spelled_out(
+    warnings: Sequence[str], path: PurePath, primary: PurePath | None
+) -> tuple[str, ...]:
+    """The warnings of a verdict once it is known where the tree is: with what to type.
+
+    A receipt has them without a path, because a cache can be moved.
+    """
+    command = serve_command(path, primary) if primary else ""
+    return tuple(
+        f"{each}: {command}" if command and each == _FILE_WANTED else each for each in warnings
+    )
+
+
 def _reason_against(
     top: Mapping[str, RelPath],
     sizes: Mapping[RelPath, int],
@@ -71,7 +96,7 @@ def _reason_against(
     rules = (
         (missing, f"{''.join(missing[:1])} was left out, and vLLM needs all that the index names"),
         (configured and weighted, ""),
-        (gguf, "GGUF: an engine wants the file, not the directory"),
+        (gguf, _FILE_WANTED),
         ("adapter_config.json" in top, "an adapter: serve its base model, load this beside it"),
         (onnx, "ONNX weights: vLLM does not read them"),
         (configured, "no weights: vLLM cannot serve this directory"),
@@ -81,10 +106,10 @@ def _reason_against(
 
 
 def _primary(gguf: Sequence[RelPath], top: Mapping[str, RelPath]) -> RelPath | None:
-    """The first part of a GGUF model; projectors and adapters come with another file."""
+    """The first part of a GGUF model; what comes beside another file is none."""
     if any(name.endswith(".safetensors") for name in top):
         return None
-    models = [path for path in gguf if not path.name.startswith(("mmproj", "adapter"))]
+    models = [path for path in gguf if not path.name.startswith(_COMPANIONS)]
     return next(iter(models), None)
 
 

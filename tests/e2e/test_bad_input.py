@@ -611,7 +611,7 @@ def test_what_a_registry_says_reaches_the_terminal_without_control_characters(
     registry: FakeRegistry, oci_pull: Command
 ) -> None:
     title = "\x1b]0;owned\x07\x1b[2J"
-    odd = builders.layer(f"application/{title}", b"x", {_KEY: title})
+    odd = builders.layer(f"application/{title}", b"x")
     reference = put(registry, builders.artifact(builders.layer("application/x", b"{}"), [odd]))
     run = oci_pull(reference).must_fail(9)
     assert "\x1b" not in run.stderr

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests import builders
+from tests import builders, kits
 from tests.builders import IndexEntry
 from tests.content import Artifact, Content
 from tests.e2e.command import Command
@@ -84,6 +84,20 @@ def _aikit(form: builders.PackForm, shards: int = 0) -> Packaging:
     )
 
 
+def _kit(form: kits.Form, shards: int = 0, *, modelpack: bool = False) -> Packaging:
+    def build(files: Files, scratch: Path) -> Artifact:
+        pieces = kits.generated(files)
+        return kits.kit(files, pieces, form=form, modelpack=modelpack, scratch=scratch)
+
+    return Packaging(build, shards)
+
+
+def _old_kit(files: Files, _: Path) -> Artifact:
+    """A model two directories down, which is where it is unpacked and found."""
+    below = {f"work/model/{path}": content for path, content in files.items()}
+    return kits.old_kit(below, [kits.Piece("model", "./work/model/")])
+
+
 def _index(files: Files, _: Path) -> Artifact:
     """Two platforms; the second is the one that is pulled."""
     other = builders.docker_v02(builders.tiny_model(seed=9))
@@ -126,6 +140,14 @@ PACKAGINGS = {
     "aikit-tar": _aikit("tar", shards=1),
     "aikit-gzip": _aikit("tar+gzip", shards=1),
     "aikit-zstd": _aikit("tar+zstd", shards=1),
+    "kitops-tar": _kit("tar"),
+    "kitops-gzip": _kit("tar+gzip", shards=1),
+    "kitops-zstd": _kit("tar+zstd", shards=1),
+    "kitops-raw": _kit("raw", shards=2),
+    "kitops-raw-gzip": _kit("raw+gzip", shards=1),
+    "kitops-raw-zstd": _kit("raw+zstd", shards=1),
+    "kitops-modelpack": _kit("tar", shards=1, modelpack=True),
+    "kitops-old": Packaging(_old_kit, shards=1),
     "index": Packaging(_index, shards=1, words=("--platform", "linux/amd64")),
     "index-of-one": Packaging(_index_of_one, shards=2),
 }

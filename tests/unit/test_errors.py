@@ -54,6 +54,7 @@ TABLE = {
     "SeveralVariants": (9, "several_variants", False),
     "SeveralRoots": (9, "several_roots", False),
     "PlatformUnknown": (9, "platform_unknown", False),
+    "EndlessParents": (9, "endless_parents", False),
     "RefusedError": (10, "refused_error", False),
     "UnsafePath": (10, "unsafe_path", False),
     "UnsafeArchive": (10, "unsafe_archive", False),

@@ -18,6 +18,7 @@ _LARGE = 8 * 1024 * 1024
 #: What can be undone in little memory: a chunk grows a thousandfold at most. Brotli and zstd have
 #: no such bound, and httpx undoes several encodings, one in another, chunk by chunk.
 _ENCODINGS = ("gzip", "deflate")
+_PLAIN = ("", "identity")
 _MULTIPART = "multipart/"
 
 
@@ -48,13 +49,27 @@ def open_body(
     return HttpBody(response, whole, on_broken=on_broken, is_encoded=is_encoded)
 
 
+def size_in(response: httpx.Response) -> int | None:
+    """The size of the whole blob as a reply to HEAD or for a part of it has it; None if not there.
+
+    A length of 0 is what servers write that do not know it: nobody asks about an empty blob.
+    """
+    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        served = ContentRange.parse(response.headers.get("Content-Range", ""))
+        return served.total if served else None
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if response.status_code != httpx.codes.OK or encoding not in _PLAIN:
+        return None
+    return _length_of(response) or None
+
+
 def _is_encoded(response: httpx.Response, *, is_ranged: bool) -> bool:
     """Whether the body has to be decoded; raises `BadReply` where that cannot be.
 
     A range is one of the encoded bytes, or of the others: servers differ, and do not tell.
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    if encoding in ("", "identity"):
+    if encoding in _PLAIN:
         return False
     is_part = is_ranged or response.status_code == httpx.codes.PARTIAL_CONTENT
     if is_part or encoding not in _ENCODINGS:

@@ -69,6 +69,12 @@ class MirroredSource:
         mirrors = self._believed(selector)
         return next(self._answers(lambda place: place.source.document(selector), mirrors))
 
+    def size_of(self, blob: Descriptor) -> int:
+        """See `Source`; what a mirror says is not believed until the digest is checked."""
+        mirrors = self._having(blob)
+        answers = self._answers(lambda place: place.source.size_of(blob), mirrors, blob=blob.digest)
+        return next(answers)
+
     def open(
         self,
         blob: Descriptor,
@@ -84,7 +90,7 @@ class MirroredSource:
             mirror = next((each for each in self._mirrors if each.place is place), None)
             return _Watched(body, mirror) if mirror else body
 
-        mirrors = [mirror for mirror in self._mirrors if not mirror.lacks(blob.digest)]
+        mirrors = self._having(blob)
         blamed: BodyStream | None = None
         try:
             for body in self._answers(ask, mirrors, avoid=avoid, blob=blob.digest):
@@ -102,6 +108,10 @@ class MirroredSource:
         if blamed is None:
             raise AssertionError("whoever has nothing raises")
         return blamed
+
+    def _having(self, blob: Descriptor) -> "list[_Mirror]":
+        """Those who did not say that they have no such blob."""
+        return [mirror for mirror in self._mirrors if not mirror.lacks(blob.digest)]
 
     def _believed(self, selector: str | Digest) -> "list[_Mirror]":
         """Those who are asked for a tag, or for a digest, which proves itself."""

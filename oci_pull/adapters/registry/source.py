@@ -1,19 +1,21 @@
 """A repository in a registry as a source (distribution-spec)."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
 
 from oci_pull.adapters.registry.auth import RegistryAuth
-from oci_pull.adapters.registry.body import HttpBody, open_body
+from oci_pull.adapters.registry.body import HttpBody, open_body, size_in
 from oci_pull.adapters.registry.endpoint import Endpoint
 from oci_pull.adapters.registry.http import translating
 from oci_pull.adapters.registry.locations import Locations
 from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.refusals import status_error
 from oci_pull.errors import (
+    BadReply,
     BlobUnknown,
     InvalidManifest,
     ManifestUnknown,
@@ -86,6 +88,29 @@ class RegistrySource:
         digest = selector if isinstance(selector, Digest) else None
         return parse_document(raw, content_type=content_type, digest=digest)
 
+    def size_of(self, blob: Descriptor) -> int:
+        """How many bytes the blob has where it is.
+
+        Where HEAD is not answered, as by a signed URL that is good for GET alone, the first byte
+        is asked for, because the reply to that says of how many it is one.
+
+        Raises:
+            BlobUnknown: the registry has no such blob.
+            AccessError, TransferError: it did not answer, or does not tell.
+        """
+        for method, headers in (("HEAD", {}), ("GET", {"Range": Span(0, 1).header})):
+            response = self.endpoint.send(method, self._blob(blob), headers)
+            try:
+                size = size_in(response)
+                if size is not None:
+                    return size
+                if method == "GET" and not response.is_success:
+                    raise self._blob_error(response, blob)
+            finally:
+                response.close()
+        origin = origin_of(response.url)
+        raise BadReply(f"{origin} does not tell the size of {blob.digest.short}", origin=origin)
+
     def open(
         self,
         blob: Descriptor,
@@ -131,7 +156,7 @@ class RegistrySource:
         A signed URL may have expired on the way: any refusal from where the registry pointed to is
         asked about once more.
         """
-        path = f"/v2/{self.endpoint.site.repository}/blobs/{blob.digest}"
+        path = self._blob(blob)
         response = self._ask_directly(blob, headers, avoid)
         if response is None:
             response = self._ask_registry(path, headers, avoid)
@@ -139,7 +164,31 @@ class RegistrySource:
             response.close()
             self.locations.forget(blob.digest, response.url)
             response = self._ask_registry(path, headers, avoid)
+        if response.status_code == httpx.codes.NOT_FOUND and self.endpoint.is_own(response):
+            return self._ask_elsewhere(blob, headers, response)
         return response
+
+    def _ask_elsewhere(
+        self, blob: Descriptor, headers: dict[str, str], refusal: httpx.Response
+    ) -> httpx.Response:
+        """The reply of one of the places that the descriptor names, else the registry's refusal.
+
+        Layers that nobody may distribute are kept by their owner (image-spec, non-distributable
+        layers). The places are those of a redirect: without credentials, and judged as such.
+        """
+        if self.endpoint.site.namespace:
+            # A mirror: the registry is asked first.
+            return refusal
+        for url in _foreign(blob):
+            try:
+                response = self.endpoint.fetch(url, headers)
+            except OciPullError:
+                continue
+            if response.is_success:
+                refusal.close()
+                return response
+            response.close()
+        return refusal
 
     def _ask_registry(
         self, path: str, headers: dict[str, str], avoid: frozenset[str]
@@ -175,6 +224,9 @@ class RegistrySource:
             # It points on by now: what comes of that says nothing about the URL itself.
             self.locations.forget(blob.digest, url)
         return response
+
+    def _blob(self, blob: Descriptor) -> str:
+        return f"/v2/{self.endpoint.site.repository}/blobs/{blob.digest}"
 
     def _manifest(self, selector: str) -> str:
         return f"/v2/{self.endpoint.site.repository}/manifests/{selector}"
@@ -241,6 +293,17 @@ class RegistrySource:
             hint="check the host; a proxy or a login page may answer in its place",
             origin=self.endpoint.origin,
         )
+
+
+def _foreign(blob: Descriptor) -> Iterator[httpx.URL]:
+    """The places that a descriptor names and that may be asked, without what looks like a user."""
+    for text in blob.urls:
+        try:
+            url = httpx.URL(text).copy_with(userinfo=b"", fragment=None)
+        except (httpx.InvalidURL, UnicodeError, ValueError):
+            continue
+        if url.scheme == "https" and url.host:
+            yield url
 
 
 def _read(response: httpx.Response, limit: int) -> bytes:

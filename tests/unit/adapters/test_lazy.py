@@ -36,6 +36,7 @@ def test_a_lazy_source_is_built_once_and_only_when_asked() -> None:
     assert built == []
     for _ in range(2):
         source.open(BLOB, Span(0, 7), cancel=GO_ON).close()
+    assert source.size_of(BLOB) == 7
     assert len(built) == 1
     assert built[0].spans(BLOB) == [Span(0, 7)] * 2
     for ask in (lambda: source.digest_of("v1"), lambda: source.document("v1")):
@@ -50,6 +51,9 @@ class Stubborn:
         raise NotImplementedError
 
     def document(self, selector: str | Digest) -> Document:
+        raise NotImplementedError
+
+    def size_of(self, blob: Descriptor) -> int:
         raise NotImplementedError
 
     def open(
@@ -87,6 +91,8 @@ def test_offline_everything_that_is_asked_is_not_cached() -> None:
     artifact = docker_v02({})
     with pytest.raises(NotCached, match=r"ghcr\.io/org/model:v1"):
         source.document(artifact.digest)
+    with pytest.raises(NotCached, match=BLOB.digest.short):
+        source.size_of(BLOB)
     with pytest.raises(NotCached, match=BLOB.digest.short) as caught:
         source.open(BLOB, Span(0, 7), cancel=GO_ON)
     assert caught.value.hint

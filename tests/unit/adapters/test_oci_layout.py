@@ -208,6 +208,13 @@ def test_a_blob_is_read_in_place(layout: Layouts, span: Span) -> None:
     assert read(layout(files_of(ARTIFACT, "v1")), span) == CONTENT[span.start : span.end]
 
 
+def test_the_size_of_a_blob_is_that_of_its_file(layout: Layouts) -> None:
+    source = layout(files_of(ARTIFACT, "v1"))
+    assert source.size_of(Descriptor("", BLOB.digest, 3)) == len(CONTENT)
+    with pytest.raises(BlobUnknown):
+        source.size_of(blob_of(b"other"))
+
+
 def test_a_tag_that_is_not_in_it_is_told_with_those_that_are(layout: Layouts) -> None:
     with pytest.raises(ManifestUnknown, match="no 'v2'") as caught:
         layout(files_of(ARTIFACT, "v1", None)).document("v2")

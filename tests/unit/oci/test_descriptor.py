@@ -42,6 +42,7 @@ def test_a_descriptor_has_every_member_that_is_used() -> None:
         platform={"os": "linux", "architecture": "arm", "variant": "v7", "os.version": "1"},
         artifactType="Application/X-MLModel",
         urls=["https://example.com/x", 5],
+        name="config.json",
         unknown={"member": True},
     )
     assert found == Descriptor(
@@ -53,7 +54,18 @@ def test_a_descriptor_has_every_member_that_is_used() -> None:
         "application/x-mlmodel",
         None,
         ("https://example.com/x",),
+        "config.json",
     )
+
+
+@pytest.mark.parametrize("name", [5, None, ["a"], {}])
+def test_a_name_that_is_no_text_is_none(name: Any) -> None:
+    assert parse(name=name).name == ""
+
+
+def test_content_that_is_added_changes_nothing_else() -> None:
+    found = parse(name="a", urls=["https://example.com/x"], annotations={"title": "x"})
+    assert replace(found.with_data(CONTENT), data=None) == found
 
 
 def test_what_is_absent_or_null_is_empty() -> None:

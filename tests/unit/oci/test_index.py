@@ -1,4 +1,6 @@
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,8 +8,9 @@ import pytest
 from oci_pull.errors import InvalidManifest, PlatformUnknown, SeveralVariants
 from oci_pull.oci.descriptor import Descriptor, Platform
 from oci_pull.oci.digest import Digest
-from oci_pull.oci.index import choose
+from oci_pull.oci.index import candidates, only
 from oci_pull.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Index
+from oci_pull.options import as_pair, as_platform
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64", "v8")
@@ -32,8 +35,11 @@ def entry(name: str, platform: str = "", **members: Any) -> Descriptor:
 
 
 def chosen(*entries: Descriptor, host: Platform = AMD64, **options: Any) -> Descriptor:
-    index = Index(Descriptor(OCI_INDEX, Digest.of(b"index"), 5), b"", "", entries, {})
-    return choose(index, host=host, **options)
+    return only(candidates(index_of(*entries), host=host, **options))
+
+
+def index_of(*entries: Descriptor) -> Index:
+    return Index(Descriptor(OCI_INDEX, Digest.of(b"index"), 5), b"", "", entries, {})
 
 
 def test_the_only_entry_is_it_whatever_its_platform() -> None:
@@ -103,11 +109,79 @@ def test_several_models_are_an_error_that_lists_what_tells_them_apart() -> None:
     second = entry("q8", "linux/arm64", artifact_type=CNCF, annotations={"quantization": "Q8"})
     with pytest.raises(SeveralVariants) as caught:
         chosen(first, second, entry("image", "linux/amd64"))
-    message = caught.value.message
-    assert f"{first.digest}  artifactType={CNCF}  quantization=Q4" in message
-    assert f"{second.digest}  linux/arm64  artifactType={CNCF}  quantization=Q8" in message
-    assert "--select" in (caught.value.hint or "")
-    assert str(Digest.of(b"image")) not in message
+    assert caught.value.message.splitlines()[1:] == [
+        "  --select quantization=Q4",
+        f"    {first.digest}",
+        f"    artifactType={CNCF}",
+        "  --platform linux/arm64",
+        f"    {second.digest}",
+        f"    artifactType={CNCF}",
+        "    quantization=Q8",
+    ]
+    assert caught.value.hint == "--select quantization=Q4"
+
+
+A_TYPE = "application/vnd.cncf.model.a"
+#: What tells the first of two models from the second, and what is to be typed for it.
+OPTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("platform", {"platform": AMD64}, {"platform": ARM64}, "--platform linux/amd64"),
+    ("one platform", {"platform": AMD64}, {}, "--platform linux/amd64"),
+    ("variant", {"platform": Platform("linux", "arm", "v7")},
+     {"platform": Platform("linux", "arm", "v6")}, "--platform linux/arm/v7"),
+    ("type", {"artifact_type": A_TYPE}, {}, f"--select artifactType={A_TYPE}"),
+    ("annotation", {"annotations": {"q": "4"}}, {"annotations": {"q": "8"}}, "--select q=4"),
+    ("only annotation", {"annotations": {"q": "4"}}, {}, "--select q=4"),
+    ("second annotation", {"annotations": {"a": "x", "q": "4"}},
+     {"annotations": {"a": "x", "q": "8"}}, "--select q=4"),
+    ("quoted", {"annotations": {"q": "4 bit; rm"}}, {}, "--select 'q=4 bit; rm'"),
+    ("nothing", {}, {}, ""),
+    ("same", {"platform": AMD64, "annotations": {"q": "4"}},
+     {"platform": AMD64, "annotations": {"q": "4"}}, ""),
+    ("unknown platform", {"platform": Platform("unknown", "unknown")}, {}, ""),
+    ("platform of any variant", {"platform": Platform("linux", "arm64")}, {"platform": ARM64}, ""),
+    ("platform that is none", {"platform": Platform("linux", "a b")}, {}, ""),
+    ("key that cannot be typed", {"annotations": {"a=b": "4"}}, {}, ""),
+    ("value that cannot be typed", {"annotations": {"q": "\x1b[2J"}}, {}, ""),
+    ("long value", {"annotations": {"q": "x" * 61}}, {}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "option"),
+    [case[1:] for case in OPTIONS],
+    ids=[case[0] for case in OPTIONS],
+)
+def test_the_listing_says_what_to_type(
+    first: dict[str, Any], second: dict[str, Any], option: str
+) -> None:
+    one = described(entry("one"), first)
+    other = described(entry("other"), second)
+    with pytest.raises(SeveralVariants) as caught:
+        chosen(one, other)
+    typed = caught.value.message.splitlines()[1].removeprefix("  ")
+    assert typed == (option or f"@{one.digest}")
+    assert typed in (caught.value.hint or "")
+    if option:
+        assert chosen(one, other, **parsed(option)) == one
+
+
+def described(plain: Descriptor, members: dict[str, Any]) -> Descriptor:
+    return replace(plain, **{"artifact_type": CNCF} | members)
+
+
+def parsed(option: str) -> dict[str, Any]:
+    """The option as the command parses it."""
+    flag, value = shlex.split(option)
+    if flag == "--platform":
+        return {"wanted": as_platform(value)}
+    return {"selection": dict([as_pair(value)])}
+
+
+def test_what_could_be_meant_is_each_digest_once() -> None:
+    twice = entry("q4", artifact_type=CNCF, annotations={"n": "1"})
+    again = entry("q4", artifact_type=CNCF, annotations={"n": "2"})
+    other = entry("q8", artifact_type=CNCF)
+    assert candidates(index_of(twice, again, other), host=AMD64) == (twice, other)
 
 
 IMAGES = (
@@ -141,11 +215,13 @@ def test_of_images_the_hosts_is_taken_else_that_for_linux_amd64(host: Platform, 
 def test_images_for_none_of_these_are_an_error_that_lists_them() -> None:
     with pytest.raises(SeveralVariants) as caught:
         chosen(entry("a", "linux/s390x"), entry("b", "linux/ppc64le"), entry("c"))
-    lines = caught.value.message.splitlines()
-    assert lines[1:] == [
-        f"  {Digest.of(b'a')}  linux/s390x",
-        f"  {Digest.of(b'b')}  linux/ppc64le",
-        f"  {Digest.of(b'c')}  ",
+    assert caught.value.message.splitlines()[1:] == [
+        "  --platform linux/s390x",
+        f"    {Digest.of(b'a')}",
+        "  --platform linux/ppc64le",
+        f"    {Digest.of(b'b')}",
+        f"  @{Digest.of(b'c')}",
+        f"    {Digest.of(b'c')}",
     ]
 
 

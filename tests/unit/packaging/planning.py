@@ -5,6 +5,8 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
@@ -12,18 +14,29 @@ from oci_pull.oci.manifest import Manifest, parse_document
 from oci_pull.packaging.detect import planner_for
 from oci_pull.packaging.layout import Member, Members
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import MemberNeed, Need, Operation, PlaceBlob, Plan
+from oci_pull.packaging.plan import (
+    BlobNeed,
+    Known,
+    ManifestNeed,
+    MemberNeed,
+    Need,
+    Operation,
+    PlaceBlob,
+    Plan,
+    RangeNeed,
+    SizeNeed,
+)
 from tests import builders
 
 DOCKER = "application/vnd.docker.ai."
 INDEX_NAME = "model.safetensors.index.json"
-_ROUNDS = 4
+_ROUNDS = 22
 
 
 @dataclass(frozen=True)
 class Planned:
     plan: Plan
-    asked: tuple[Need, ...]
+    asked: tuple[Need[Any], ...]
 
 
 def manifest_of(artifact: builders.Artifact) -> Manifest:
@@ -32,22 +45,39 @@ def manifest_of(artifact: builders.Artifact) -> Manifest:
     return document
 
 
-def planned(artifact: builders.Artifact) -> Planned:
+def planned(
+    artifact: builders.Artifact, parents: Mapping[str, builders.Artifact] = MappingProxyType({})
+) -> Planned:
+    """The plan of an artifact; `parents` are the others that there are, by reference."""
     manifest = manifest_of(artifact)
     planner = planner_for(manifest)
-    known: dict[Need, bytes | None] = {}
+    known = Known()
     for _ in range(_ROUNDS):
         answer = planner.plan(manifest, known)
         if isinstance(answer, Plan):
             return Planned(answer, tuple(known))
-        known |= {need: _answer(need, artifact) for need in answer.needs}
+        known = known.with_answers(
+            {need: _answer(need, artifact, parents) for need in answer.needs}
+        )
     raise AssertionError("the planner asks for ever")
 
 
-def _answer(need: Need, artifact: builders.Artifact) -> bytes | None:
+def _answer(
+    need: Need[Any], artifact: builders.Artifact, parents: Mapping[str, builders.Artifact]
+) -> bytes | int | Manifest | None:
+    if isinstance(need, ManifestNeed):
+        return manifest_of(parents[str(need.reference)])
     if isinstance(need, MemberNeed):
         files = _files(content_of(artifact, need.archive))
         return files.get(str(need.name))
+    if isinstance(need, SizeNeed):
+        return len(content_of(artifact, need.blob))
+    if isinstance(need, BlobNeed):
+        everybody = (artifact, *parents.values())
+        return content_of(
+            next(each for each in everybody if str(need.blob.digest) in each.blobs), need.blob
+        )
+    assert isinstance(need, RangeNeed)
     return content_of(artifact, need.blob)[need.span.start : need.span.end]
 
 
@@ -63,6 +93,8 @@ def unpacked(artifact: builders.Artifact, plan: Plan) -> Members:
 
 
 def _files(archive: bytes) -> dict[str, bytes]:
+    if not archive:
+        return {}
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         streams = ((member.name, tar.extractfile(member)) for member in tar)
         return {name: stream.read() for name, stream in streams if stream}

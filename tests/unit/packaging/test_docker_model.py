@@ -7,7 +7,14 @@ from oci_pull.oci.ranges import Span
 from oci_pull.packaging import docker_model
 from oci_pull.packaging.layout import arrange
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import LeftOut, MemberNeed, PlaceBlob, RangeNeed, UnpackArchive
+from oci_pull.packaging.plan import (
+    BlobNeed,
+    LeftOut,
+    MemberNeed,
+    PlaceBlob,
+    RangeNeed,
+    UnpackArchive,
+)
 from oci_pull.packaging.selection import Selection
 from tests import builders
 from tests.unit.packaging.planning import (
@@ -235,6 +242,41 @@ def test_an_index_that_names_a_file_outside_is_refused() -> None:
 def test_a_layer_of_a_known_type_has_a_name_where_nobody_gave_one(kind: str, name: str) -> None:
     assert paths(planned(docker(docker_layer(kind, b"content"))).plan) == [name]
     assert paths(planned(docker(docker_layer(kind, b"content", "other"))).plan) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"{{ bos_token }}{% for m in messages %}", "chat_template.jinja"),
+        (b"", "chat_template.jinja"),
+        (b"{% if tools %}" + bytes(1 << 20), "chat_template.jinja"),
+        (b'{"chat_template": "{{ bos_token }}"}', "chat_template.json"),
+        (b' {\n "chat_template": []}\n', "chat_template.json"),
+    ],
+    ids=["jinja", "empty", "large", "json", "spaced"],
+)
+def test_a_template_without_a_name_is_called_what_it_is(content: bytes, expected: str) -> None:
+    assert paths(planned(docker(docker_layer("chat.template.jinja", content))).plan) == [expected]
+
+
+def test_a_template_is_asked_for_beside_the_index() -> None:
+    artifact = docker_shards([shard("a"), shard("b")], index_file({"x": ["a"], "y": ["b"]}))
+    layers = [
+        *(docker_layer("safetensors", shard(name)) for name in ("a", "b")),
+        docker_layer("chat.template.jinja", b'{"chat_template": ""}'),
+    ]
+    archive = artifact.document["layers"][-1]["digest"]
+    content = artifact.blobs[archive]
+    layers.append(builders.layer("application/vnd.docker.ai.vllm.config.tar", content))
+    found = planned(docker(*layers))
+    assert [type(need) for need in found.asked] == [MemberNeed, BlobNeed, RangeNeed, RangeNeed]
+    assert paths(found.plan) == ["x", "y", "chat_template.json"]
+
+
+def test_a_template_with_a_name_is_not_looked_into() -> None:
+    layer = docker_layer("chat.template.jinja", b"{}", "chat_template.json")
+    found = planned(docker(layer))
+    assert (found.asked, paths(found.plan)) == ((), ["chat_template.json"])
 
 
 def test_the_parts_of_a_gguf_are_numbered() -> None:

@@ -9,8 +9,19 @@ from typing import Any
 
 import pytest
 
-from oci_pull.packaging.plan import MemberNeed, Need, Operation, PlaceBlob, RangeNeed
-from tests import builders
+from oci_pull.packaging.plan import (
+    ApplyLayers,
+    BlobNeed,
+    ManifestNeed,
+    MemberNeed,
+    Need,
+    Operation,
+    PlaceBlob,
+    RangeNeed,
+    SizeNeed,
+)
+from tests import builders, file_sets, kits
+from tests.producers import images
 from tests.unit.conftest import GOLDEN, Golden
 from tests.unit.packaging.planning import (
     DOCKER,
@@ -35,9 +46,8 @@ def shards(*names: str) -> builders.Artifact:
 
 def compressed(artifact: builders.Artifact, form: str) -> builders.Artifact:
     """Only in name: what zlib and zstd make of the same bytes changes with their release."""
-    return replace(
-        artifact, manifest=artifact.manifest.replace(b'.v1.tar"', f'.v1.{form}"'.encode())
-    )
+    plain = f'.v1.{form.partition("+")[0]}"'.encode()
+    return replace(artifact, manifest=artifact.manifest.replace(plain, f'.v1.{form}"'.encode()))
 
 
 def docker_without_names() -> builders.Artifact:
@@ -93,6 +103,103 @@ def kitops() -> builders.Artifact:
     )
 
 
+def llmman() -> builders.Artifact:
+    """One GGUF, named in the annotations of the manifest."""
+    return builders.artifact(
+        builders.layer("application/vnd.cncf.model.config.v1+json", b"{}"),
+        [pack_layer("weight.v1.raw", b"GGUF")],
+        artifact_type="application/vnd.cncf.model.manifest.v1+json",
+        annotations={"org.cncf.model.filepath": "tiny.Q4_K_M.gguf"},
+    )
+
+
+def olot_modelpack() -> builders.Artifact:
+    """The layers of an image of olot's in a ModelPack manifest: titles are base names."""
+
+    def layer(kind: str, path: str) -> builders.Layer:
+        archive = builders.tar_of({f"models/{path}": path.encode()})
+        notes = {"org.opencontainers.image.title": path.rpartition("/")[2]}
+        return builders.typed(archive, f"application/vnd.cncf.model.{kind}.v1.tar", notes)
+
+    return modelpack(layer("weight", "config.json"), layer("weight", "1_Pooling/config.json"))
+
+
+def of_every_kind() -> builders.Artifact:
+    """What Model Runner and RamaLama have read, and what nobody knows."""
+    return modelpack(
+        pack_layer("weight.v1.gguf", b"GGUF", "tiny.gguf"),
+        pack_layer("weight.v1.safetensors", shard("a"), "model.safetensors"),
+        pack_layer("layer.v1.tar", b"a tar", "a"),
+        pack_layer("layer.v1.tar+gzip", b"a tar too", "b"),
+        pack_layer("novel.v2.raw", b"novel", "novel.json"),
+        pack_layer("novel.v2.tar+xz", b"a tar as well"),
+        pack_layer("novel.v2+json", b"{}", "never.json"),
+        builders.layer("application/x-gzip", b"\x1f\x8b", {"org.cncf.model.filepath": "vocab.gz"}),
+        builders.layer(builders.OCI_EMPTY, b"{}"),
+    )
+
+
+def ollama_of_every_kind() -> builders.Artifact:
+    return file_sets.ollama(
+        ("model", b"GGUF 1"),
+        ("model", b"GGUF 2"),
+        ("model", b"GGUF 2"),
+        ("projector", b"GGUF projector"),
+        ("adapter", b"GGUF adapter"),
+        ("adapter", b"GGUF another"),
+        ("draft", b"GGUF draft"),
+        ("prompt", b"{{ .Prompt }}"),
+        ("template", b"{{ .System }}"),
+        ("system", b"You are"),
+        ("messages", b"[]"),
+        ("license", b"MIT"),
+        ("license", b"Apache-2.0"),
+        ("json", b"{}", "config.json"),
+        ("json", b"[]"),
+        ("embed", b"old"),
+        ("config; type=x", b"draft"),
+    )
+
+
+def odd() -> builders.Artifact:
+    """What oras takes, and what is an archive without looking like one."""
+    files = {"config.json": b"{}"}
+    archive = file_sets.tar(files)
+    title = file_sets.titled
+    return file_sets.file_set(
+        file_sets.unpacked(".", {"tokenizer.json": b"{}"}),
+        title("sub/weights.tar", archive),
+        title("sub/weights.tar.gz", file_sets.stored_gzip(archive), file_sets.TAR_GZIP),
+        title("sub/dir", file_sets.stored_gzip(file_sets.tar({"dir/a": b"a"})), file_sets.TAR_GZIP),
+        title("vocab", file_sets.stored_gzip(b"no tar" * 200), file_sets.TAR_GZIP),
+        title("merges", b"no gzip", file_sets.TAR_GZIP),
+        title("x.json", archive, olot_layer_content_name="x.json"),
+        title("empty.txt", b""),
+        title("copy.json", b"{}\n"),
+        title("copy-of-it.json", b"{}\n"),
+        builders.layer("text/plain", b"nameless"),
+        builders.layer(builders.OCI_EMPTY, b"{}"),
+    )
+
+
+KIT = builders.tiny_model(prefix="model/") | {
+    "scripts/serve.py": b"import vllm\n",
+    "data/train.jsonl": b"{}\n",
+    "prompts/system.md": b"Be brief.\n",
+}
+PIECES = [
+    kits.Piece("model", "./model/"),
+    kits.Piece("parts", "model/config.json"),
+    kits.Piece("code", "./scripts"),
+    kits.Piece("datasets", "./elsewhere", remote="s3://bucket/rows"),
+    kits.Piece("datasets", "data/train.jsonl"),
+    kits.Piece("docs", "model/README.md"),
+    kits.Piece("prompts", "prompts/system.md"),
+]
+ADAPTER = {"adapter_config.json": b"{}", "adapter_model.safetensors": shard("a")}
+PARENT = "registry.test/team/base:v1"
+PARENTS = {PARENT: kits.old_kit(KIT, PIECES, form="tar")}
+
 CASES: dict[str, Callable[[], builders.Artifact]] = {
     "docker-v01": lambda: builders.docker_v01(builders.tiny_model(), annotated=False),
     "docker-v01-annotated": lambda: builders.docker_v01(
@@ -130,6 +237,46 @@ CASES: dict[str, Callable[[], builders.Artifact]] = {
     "modelpack-disguised": disguised,
     "modelpack-kitops": kitops,
     "modelpack-podman": podman,
+    "kitops": lambda: kits.kit(KIT, kits.generated(KIT)),
+    "kitops-gzip": lambda: compressed(kits.kit(KIT, PIECES), "tar+gzip"),
+    "kitops-raw": lambda: kits.kit(KIT, PIECES, form="raw"),
+    "kitops-raw-zstd": lambda: compressed(kits.kit(KIT, PIECES, form="raw"), "raw+zstd"),
+    "kitops-old": lambda: compressed(kits.old_kit(KIT, PIECES, form="tar"), "tar+gzip"),
+    "kitops-child": lambda: kits.kit(ADAPTER, [kits.Piece("parts", "./")], parent=PARENT),
+    "kitops-child-modelpack": lambda: kits.kit(
+        ADAPTER, [kits.Piece("parts", "./")], parent=PARENT, modelpack=True
+    ),
+    "modelpack-llmman": llmman,
+    "modelpack-olot": olot_modelpack,
+    "modelpack-of-every-kind": of_every_kind,
+    "ollama": lambda: file_sets.ollama(
+        ("model", b"GGUF"), ("template", b"{{ .Prompt }}"), ("license", b"MIT"), ("params", b"{}")
+    ),
+    "ollama-of-every-kind": ollama_of_every_kind,
+    "oras": lambda: file_sets.oras(builders.tiny_model()),
+    "oras-python": lambda: file_sets.oras_python(builders.tiny_model()),
+    "oras-odd": odd,
+    "oras-kaito": lambda: file_sets.kaito(builders.tiny_model()),
+    "oras-aikit": lambda: file_sets.aikit_files(builders.tiny_model()),
+    "oras-aikit-archive": lambda: file_sets.aikit_archive(
+        file_sets.stored_gzip(file_sets.tar(builders.tiny_model())), "allfiles.tar"
+    ),
+    "oras-alone": lambda: file_sets.alone(file_sets.tar(builders.tiny_model(prefix="models/"))),
+    "image": lambda: images.image(builders.tiny_model(), form="tar"),
+    "image-titled": lambda: images.image_of(
+        builders.layer(file_sets.TAR, b"x", {"org.opencontainers.image.title": "model.gguf"})
+    ),
+    "mlmodel-omlmd": lambda: file_sets.omlmd("model.onnx", b"ONNX"),
+    "mlmodel-omlmd-unmerged": lambda: file_sets.file_set(
+        file_sets.titled("model.tar", file_sets.tar({"a.onnx": b"ONNX"}), file_sets.TAR),
+        file_sets.titled("no.tar", b"nothing of the kind" * 40, file_sets.TAR),
+        artifact_type=None,
+        config=builders.layer(file_sets.CONFIG, b"{}"),
+    ),
+    "mlmodel-konflux": lambda: file_sets.konflux(builders.tiny_model(), "tiny/"),
+    "mlmodel-olot": lambda: file_sets.olot_artifact(
+        {name: each for name, each in builders.tiny_model().items() if "/" not in name}
+    ),
 }
 
 
@@ -146,22 +293,35 @@ def described(found: Planned) -> dict[str, Any]:
     }
 
 
-def _need(need: Need) -> str:
+def _need(need: Need[Any]) -> str:
     match need:
         case RangeNeed(blob, span):
             return f"{span.header} of {blob.digest.short}"
         case MemberNeed(archive, name, limit):
             return f"{name} in {archive.digest.short}, at most {limit} bytes"
+        case BlobNeed(name, blob, limit):
+            return f"{name} {blob.digest.short}, at most {limit} bytes"
+        case ManifestNeed(reference):
+            return f"the manifest of {reference}"
+        case SizeNeed(blob):
+            return f"the size of {blob.digest.short}"
+    raise AssertionError(need)
 
 
 def _operation(op: Operation) -> dict[str, Any]:
+    if isinstance(op, ApplyLayers):
+        layers = [f"{each.blob.digest.short} {each.compression.value}" for each in op.layers]
+        return {"apply": layers, "image": op.image.short}
     blob = {"type": op.blob.media_type, "digest": op.blob.digest.short, "size": op.blob.size}
+    parent = {"generation": op.generation} if op.generation else {}
     if isinstance(op, PlaceBlob):
         flags = {"if_absent": op.if_absent, "dataset": op.is_dataset}
-        return {"place": str(op.path), **blob, **_set(flags)}
-    flags = {"dataset": op.is_dataset}
+        return {"place": str(op.path), **blob, **parent, **_set(flags)}
+    flags = {"dataset": op.is_dataset, "bare": op.is_bare}
     hint = str(op.hint) if op.hint else None
-    return {"unpack": hint, **blob, "compression": op.compression.value, **_set(flags)}
+    unpack = {"unpack": hint, **blob, "compression": op.compression.value}
+    facts = {"below": "/".join(op.below), "content": op.content.short if op.content else ""}
+    return unpack | {name: fact for name, fact in facts.items() if fact} | parent | _set(flags)
 
 
 def _set(flags: dict[str, bool]) -> dict[str, bool]:
@@ -170,7 +330,7 @@ def _set(flags: dict[str, bool]) -> dict[str, bool]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_plan_is_the_golden_one(case: str, golden: Golden) -> None:
-    golden(case, described(planned(CASES[case]())))
+    golden(case, described(planned(CASES[case](), PARENTS)))
 
 
 def test_every_golden_has_its_case() -> None:

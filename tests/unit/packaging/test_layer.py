@@ -1,11 +1,18 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from oci_pull.errors import UnsafePath
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
-from oci_pull.packaging.layer import annotated_name, annotated_path, compression, path_hint
+from oci_pull.packaging.layer import (
+    annotated_name,
+    annotated_path,
+    archive_name,
+    compression,
+    path_hint,
+)
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import Compression
 
@@ -72,6 +79,24 @@ def test_an_unsafe_name_is_refused_as_a_path_and_dropped_as_a_hint(name: str) ->
     with pytest.raises(UnsafePath):
         annotated_path(layer({KEYS[0]: name}))
     assert path_hint(layer({KEYS[0]: name})) is None
+
+
+def test_the_name_of_the_descriptor_is_the_weakest() -> None:
+    named = Descriptor("a/b", Digest.of(b""), 0, {}, name="config.json")
+    assert annotated_name(named) == "config.json"
+    assert annotated_name(replace(named, annotations={KEYS[-1]: "a"})) == "a"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_path_is_a_hint_for_an_archive_and_a_base_name_only_as_a_filepath(key: str) -> None:
+    assert path_hint(layer({key: value(key, "a/b")})) == RelPath(("a", "b"))
+    expected = RelPath(("b",)) if key in KEYS[:2] else None
+    assert path_hint(layer({key: value(key, "b")})) == expected
+
+
+@pytest.mark.parametrize(("name", "shown"), [("config", "config"), ("a/b", "a/b"), (".", "")])
+def test_an_archive_is_shown_under_its_name(name: str, shown: str) -> None:
+    assert archive_name(layer({KEYS[0]: name})) == shown
 
 
 def test_a_safe_name_is_a_path_and_a_hint() -> None:

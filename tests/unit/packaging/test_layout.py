@@ -3,6 +3,7 @@ import unicodedata
 import pytest
 
 from oci_pull.errors import InvalidSetting, NotAModel, PathConflict, PickleOnly, SeveralRoots
+from oci_pull.oci.digest import Digest
 from oci_pull.packaging.layout import FromArchive, FromBlob, Layout, Members, arrange
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import LeftOut, Operation, PlaceBlob, Plan, UnpackArchive
@@ -139,6 +140,26 @@ def test_a_guess_does_not_yield_to_a_guess() -> None:
         arrange(plan, ALL, {})
 
 
+@pytest.mark.parametrize("is_guess", [False, True])
+def test_of_what_it_is_built_on_the_nearest_wins_and_a_guess_only_among_its_own(
+    *, is_guess: bool
+) -> None:
+    near = PlaceBlob(RelPath.parse("A"), blob(b"near"), if_absent=is_guess, generation=1)
+    far = PlaceBlob(RelPath.parse("a"), blob(b"far"), generation=2)
+    archive = UnpackArchive(ARCHIVE, generation=3)
+    found = arrange(plan_of(archive, far, near), ALL, holding("a", "b"))
+    assert {str(file.path): file.digest for file in found.files} == {
+        "A": Digest.of(b"near"),
+        "b": Digest.of(b"b"),
+    }
+
+
+def test_of_one_generation_two_files_for_one_path_are_refused() -> None:
+    several = [PlaceBlob(RelPath.parse("a"), blob(each), generation=1) for each in (b"1", b"2")]
+    with pytest.raises(PathConflict):
+        arrange(plan_of(*several), ALL, {})
+
+
 # Before the archives are here
 
 
@@ -148,9 +169,13 @@ def test_a_pending_archive_is_passed_over() -> None:
     assert arrange(plan_of(unpack()), ALL, {}) == Layout(())
 
 
-def test_a_pending_archive_leaves_the_pickles_undecided() -> None:
-    plan = plan_of(place("pytorch_model.bin"), unpack())
-    assert names(arrange(plan, ALL, {})) == ["pytorch_model.bin"]
+@pytest.mark.parametrize("is_rooted", [True, False])
+def test_pickles_are_not_waited_for_whatever_is_pending(is_rooted: bool) -> None:
+    plan = plan_of(place("pytorch_model.bin"), unpack(), is_rooted=is_rooted)
+    layout = arrange(plan, ALL, {})
+    assert names(layout) == []
+    assert reasons(layout) == {"pytorch_model.bin": "a pickle (--allow-pickle takes it in)"}
+    assert names(arrange(plan, Selection(allow_pickle=True), {})) == ["pytorch_model.bin"]
     with pytest.raises(PickleOnly):
         arrange(plan, ALL, holding("config.json"))
     layout = arrange(plan, ALL, holding("model.safetensors"))
@@ -161,15 +186,24 @@ def test_pickles_beside_safe_weights_are_left_out_whatever_is_pending() -> None:
     plan = plan_of(place("pytorch_model.bin"), place("model.safetensors"), unpack())
     layout = arrange(plan, ALL, {})
     assert names(layout) == ["model.safetensors"]
-    assert reasons(layout) == {"pytorch_model.bin": "a pickle; safer weights are there"}
+    reason = "a pickle beside safer weights (--allow-pickle takes it in)"
+    assert reasons(layout) == {"pytorch_model.bin": reason}
 
 
-@pytest.mark.parametrize("selection", [ALL, Selection(root="a"), Selection(exclude=("*",))])
+@pytest.mark.parametrize("selection", [ALL, Selection(root="a"), Selection(exclude=("a/*", "b/*"))])
 def test_a_pending_archive_leaves_the_root_undecided(selection: Selection) -> None:
     operations = (place("a/config.json"), place("a/m.safetensors"), place("b/x"), unpack())
     layout = arrange(plan_of(*operations, is_rooted=False), selection, {})
     assert set(names(layout)) == {"a/config.json", "a/m.safetensors", "b/x"}
     assert layout.left_out == ()
+
+
+def test_what_no_root_lets_in_is_not_waited_for() -> None:
+    operations = (place("a/config.json"), place("a/m.safetensors"), place("b/x"), unpack())
+    selection = Selection(exclude=("*.safetensors",))
+    layout = arrange(plan_of(*operations, is_rooted=False), selection, {})
+    assert set(names(layout)) == {"a/config.json", "b/x"}
+    assert reasons(layout) == {"a/m.safetensors": "excluded by --exclude"}
 
 
 def test_patterns_apply_while_an_archive_is_pending_where_the_root_is_known() -> None:
@@ -180,9 +214,9 @@ def test_patterns_apply_while_an_archive_is_pending_where_the_root_is_known() ->
 
 def test_one_archive_of_two_is_pending() -> None:
     plan = plan_of(unpack(), UnpackArchive(OTHER), is_rooted=False)
-    assert names(arrange(plan, ALL, holding("q/config.json", "q/m.bin"))) == [
+    assert names(arrange(plan, ALL, holding("q/config.json", "q/m.safetensors"))) == [
         "q/config.json",
-        "q/m.bin",
+        "q/m.safetensors",
     ]
 
 

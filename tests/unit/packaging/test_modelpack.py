@@ -8,6 +8,7 @@ from oci_pull.packaging import modelpack as planner
 from oci_pull.packaging.layout import arrange
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
+    ApplyLayers,
     Compression,
     LeftOut,
     PlaceBlob,
@@ -16,7 +17,7 @@ from oci_pull.packaging.plan import (
     UnpackArchive,
 )
 from oci_pull.packaging.selection import Selection
-from tests import builders
+from tests import builders, file_sets
 from tests.unit.packaging.planning import (
     manifest_of,
     modelpack,
@@ -38,6 +39,7 @@ def tree_of(artifact: builders.Artifact) -> set[str]:
 
 def only(plan: Plan) -> PlaceBlob | UnpackArchive:
     (found,) = plan.operations
+    assert not isinstance(found, ApplyLayers)
     return found
 
 
@@ -192,7 +194,121 @@ def test_a_dataset_is_marked_as_one(vendor: str, form: str) -> None:
 
 def test_code_and_documents_are_no_datasets() -> None:
     layers = [pack_layer(f"{kind}.v1.raw", kind.encode(), kind) for kind in ("code", "doc")]
-    assert not any(op.is_dataset for op in planned(modelpack(*layers)).plan.operations)
+    plan = planned(modelpack(*layers)).plan
+    assert [isinstance(op, PlaceBlob) and op.is_dataset for op in plan.operations] == [False, False]
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("vendor", "key"),
+    # Only the older vocabulary has it without a suffix.
+    [("cncf", "file.metadata+json"), ("cnai", "file.metadata+json"), ("cnai", "file.metadata")],
+)
+def test_metadata_names_a_file_that_no_path_names(vendor: str, key: str) -> None:
+    notes = {
+        f"org.{vendor}.model.{key}": '{"name":"sub/config.json","mode":420,"typeflag":0}',
+        "org.opencontainers.image.title": "weaker",
+    }
+    layer = builders.layer(f"application/vnd.{vendor}.model.weight.config.v1.raw", b"{}", notes)
+    assert paths(planned(modelpack(layer)).plan) == ["sub/config.json"]
+
+
+@pytest.mark.parametrize("word", ["config", "code", "docs", "dataset"])
+@pytest.mark.parametrize("name", ["config.json", "sub/modeling.py"])
+def test_a_category_is_the_name_of_no_file(word: str, name: str) -> None:
+    archive = file_sets.tar({name: b"x"})
+    assert tree_of(modelpack(pack_layer("code.v1.tar", archive, word))) == {name}
+
+
+def test_several_files_in_one_archive_keep_their_names() -> None:
+    archive = file_sets.tar({"sub/config.json": b"{}", "sub/tokenizer.json": b"[]"})
+    artifact = modelpack(pack_layer("weight.config.v1.tar", archive, "sub/config.json"))
+    assert tree_of(artifact) == {"sub/config.json", "sub/tokenizer.json"}
+
+
+def test_the_only_file_of_an_archive_goes_where_its_path_says() -> None:
+    archive = file_sets.tar({"old/place/model.safetensors": b"x"})
+    artifact = modelpack(pack_layer("weight.v1.tar", archive, "new/model.safetensors"))
+    assert tree_of(artifact) == {"new/model.safetensors"}
+
+
+def test_a_base_name_in_a_title_moves_no_file_out_of_its_directory() -> None:
+    archive = file_sets.tar({"models/1_Pooling/config.json": b"{}"})
+    notes = {"org.opencontainers.image.title": "config.json"}
+    layer = builders.layer("application/vnd.cncf.model.weight.v1.tar", archive, notes)
+    assert tree_of(modelpack(layer)) == {"models/1_Pooling/config.json"}
+
+
+@pytest.mark.parametrize("vendor", ["cncf", "cnai"])
+def test_the_manifest_names_the_only_file_where_its_layer_does_not(vendor: str) -> None:
+    artifact = builders.artifact(
+        builders.layer(f"application/vnd.{vendor}.model.config.v1+json", b"{}"),
+        [pack_layer("weight.v1.raw", b"GGUF")],
+        annotations={
+            f"org.{vendor}.model.filepath": "tiny.gguf",
+            "org.opencontainers.image.title": "A tiny model",
+        },
+    )
+    assert paths(planned(artifact).plan) == ["tiny.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "layers"),
+    [
+        ({"org.opencontainers.image.title": "A tiny model"}, 1),
+        ({"org.cncf.model.filepath": "tiny.gguf"}, 2),
+        ({}, 1),
+    ],
+)
+def test_nothing_else_in_the_manifest_names_a_file(
+    annotations: dict[str, str], layers: int
+) -> None:
+    artifact = builders.artifact(
+        builders.layer("application/vnd.cncf.model.config.v1+json", b"{}"),
+        [pack_layer("weight.v1.raw", bytes([number])) for number in range(layers)],
+        annotations=annotations,
+    )
+    plan = planned(artifact).plan
+    assert (paths(plan), len(plan.left_out)) == ([], layers)
+
+
+# Types
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("novel.v1.tar", Compression.NONE),
+        ("novel.v1.tar+gzip", Compression.GZIP),
+        ("novel.v1.tar+xz", Compression.SNIFFED),
+    ],
+)
+def test_an_unknown_kind_of_archive_is_an_archive(kind: str, expected: Compression) -> None:
+    found = only(planned(modelpack(pack_layer(kind, b"x", "a"))).plan)
+    assert isinstance(found, UnpackArchive)
+    assert found.compression is expected
+
+
+@pytest.mark.parametrize("kind", ["config.v1+json", "weight.v1.onnx", "weight.v1", "v1.rawest"])
+def test_an_unknown_kind_of_layer_is_left_out_and_told(kind: str) -> None:
+    plan = planned(modelpack(pack_layer(kind, b"xyz", "config.json"))).plan
+    assert plan.operations == ()
+    assert plan.left_out == (LeftOut("config.json", 3, "a kind of layer that is unknown"),)
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/x-gzip", "application/gzip", "application/zip"]
+)
+def test_a_compressed_file_of_podmans_is_the_file_that_was_added(media_type: str) -> None:
+    found = planned(file_sets.podman({"vocab.gz": b"\x1f\x8b"}, media_type))
+    assert (paths(found.plan), found.asked) == (["vocab.gz"], ())
+
+
+def test_a_layer_that_stands_for_nothing_is_not_mentioned() -> None:
+    plan = planned(modelpack(file_sets.EMPTY, pack_layer("weight.v1.raw", b"x", "a"))).plan
+    assert (paths(plan), plan.left_out) == (["a"], ())
 
 
 # An archive under a raw type, as Model Runner converts its v0.1
@@ -214,6 +330,16 @@ def test_a_raw_layer_with_a_temporary_name_is_an_archive_where_it_looks_like_one
     assert need.span == Span(257, 262)
     assert [(op.hint, op.compression) for op in found.plan.archives] == [(None, Compression.NONE)]
     assert tree_of(artifact) == {"config.json", "model.safetensors"}
+
+
+def test_a_disguised_archive_that_is_there_twice_is_looked_into_once() -> None:
+    archive = file_sets.tar({"config.json": b"{}"})
+    layers = [
+        pack_layer("weight.config.v1.raw", archive, f"dir-tar-{number}.tar") for number in (1, 2)
+    ]
+    found = planned(modelpack(*layers))
+    assert (len(found.asked), len(found.plan.archives)) == (1, 2)
+    assert tree_of(modelpack(*layers)) == {"config.json"}
 
 
 def test_a_raw_layer_with_a_temporary_name_is_a_file_where_it_does_not() -> None:

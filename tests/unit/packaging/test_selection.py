@@ -44,6 +44,27 @@ def test_any_of_several_patterns_is_enough_and_exclude_wins() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("selection", "path", "expected"),
+    [
+        (Selection(exclude=("*.md",)), "a/b/notes.md", "excluded by --exclude"),
+        (Selection(exclude=("notes.md",)), "notes.md", "excluded by --exclude"),
+        # It is out if `a/b` is the top, and in otherwise.
+        (Selection(exclude=("notes.md",)), "a/b/notes.md", None),
+        (Selection(exclude=("onnx/",)), "a/onnx/model.onnx", None),
+        (Selection(include=("*.json",)), "a/notes.md", "not in --include"),
+        (Selection(include=("notes.md",)), "a/notes.md", None),
+        (Selection(include=("a/*",)), "a/notes.md", None),
+        (Selection(include=("b/*",)), "a/notes.md", "not in --include"),
+        (Selection(), "a/notes.md", None),
+    ],
+)
+def test_under_a_root_that_is_not_known_only_what_is_out_in_any_case_is_out(
+    selection: Selection, path: str, expected: str | None
+) -> None:
+    assert selection.reason_against_any(RelPath.parse(path)) == expected
+
+
 def test_the_whole_model_has_no_key() -> None:
     assert Selection().key == ""
 
@@ -81,12 +102,20 @@ def test_a_pickle_is_left_out_where_safer_weights_are(suffix: str, safe: str) ->
     kept, out = left_out(f"model.{safe}", f"sub/x.{suffix.upper()}", "config.json")
     assert kept == [f"model.{safe}", "config.json"]
     name = f"sub/x.{suffix.upper()}"
-    assert out == [LeftOut(name, len(name), "a pickle; safer weights are there")]
+    assert out == [
+        LeftOut(name, len(name), "a pickle beside safer weights (--allow-pickle takes it in)")
+    ]
 
 
 @pytest.mark.parametrize("names", [(), ("config.json",), ("a.safetensors", "bin", "x.bin.json")])
 def test_without_a_pickle_everything_stays(names: tuple[str, ...]) -> None:
     assert left_out(*names) == (list(names), [])
+
+
+def test_pickles_are_left_out_and_not_refused_while_more_may_come() -> None:
+    kept, out = leave_out_pickles(["a.bin", "a.json"], RelPath.parse, len, is_all=False)
+    assert kept == ["a.json"]
+    assert out == [LeftOut("a.bin", 5, "a pickle (--allow-pickle takes it in)")]
 
 
 def test_pickles_and_nothing_else_are_refused_with_the_way_to_allow_them() -> None:

@@ -1,12 +1,13 @@
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 import pytest
 
 from oci_pull.errors import InconsistentModel
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import LeftOut
-from oci_pull.packaging.servable import Verdict, examine
+from oci_pull.packaging.servable import Verdict, examine, serve_command, spelled_out
 from tests import builders
 from tests.unit.packaging.planning import INDEX_NAME, shard
 
@@ -164,6 +165,26 @@ def test_what_an_engine_cannot_serve_is_one_warning_and_no_error(
     (text,) = found.warnings
     assert warning in text
     assert found.primary == (RelPath.parse(primary) if primary else None)
+
+
+def test_the_warning_about_a_gguf_becomes_the_command_to_type() -> None:
+    found = verdict({"draft.gguf": b"GGUF", "model.gguf": b"GGUF"})
+    assert found.primary == RelPath.parse("model.gguf")
+    directory = PurePosixPath("/models/my model")
+    (text,) = spelled_out(found.warnings, directory, directory / "model.gguf")
+    assert text.endswith(": vllm serve '/models/my model/model.gguf' --tokenizer ORG/NAME")
+    assert text.startswith(found.warnings[0])
+
+
+def test_other_warnings_stay_as_they_are() -> None:
+    directory = PurePosixPath("/m")
+    for warnings in ((), ("no weights: vLLM cannot serve this directory",)):
+        assert spelled_out(warnings, directory, None) == warnings
+        assert spelled_out(warnings, directory, directory / "a.gguf") == warnings
+
+
+def test_a_directory_is_served_by_its_path() -> None:
+    assert serve_command(PurePosixPath("/m"), None) == "vllm serve /m"
 
 
 def test_there_is_no_primary_file_where_the_directory_can_be_served() -> None:

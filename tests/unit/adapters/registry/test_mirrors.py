@@ -95,6 +95,10 @@ class Scripted:
         self._ask(selector)
         return DOCUMENT
 
+    def size_of(self, blob: Descriptor) -> int:
+        self._ask(blob)
+        return len(CONTENT)
+
     def open(
         self,
         blob: Descriptor,
@@ -147,9 +151,10 @@ ASKS: Sequence[Callable[[Chain], object]] = (
     lambda chain: chain.source.digest_of("v1"),
     lambda chain: chain.source.document("v1"),
     lambda chain: chain.source.document(DIGEST),
+    lambda chain: chain.source.size_of(BLOB),
     lambda chain: chain.open(),
 )
-each_ask = pytest.mark.parametrize("ask", ASKS, ids=["digest_of", "tag", "digest", "open"])
+each_ask = pytest.mark.parametrize("ask", ASKS, ids=["digest_of", "tag", "digest", "size", "open"])
 
 
 @each_ask
@@ -291,6 +296,14 @@ def test_a_blob_that_a_mirror_lacks_is_not_asked_for_again_and_others_are() -> N
     assert mirror.asked == [BLOB]
     mirror.error = None
     assert chain.read(OTHER) == mirror.origin
+
+
+def test_a_mirror_that_lacks_a_blob_is_not_asked_for_its_size() -> None:
+    mirror = Scripted("mirror", BlobUnknown("404"))
+    chain = Chain(mirror)
+    chain.read()
+    assert chain.source.size_of(BLOB) == len(CONTENT)
+    assert mirror.asked == [BLOB]
 
 
 # --- those who sent wrong bytes

@@ -18,16 +18,20 @@ from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.routes import IS_LED_TO, REGISTRY
 from oci_pull.adapters.registry.trust import RegistryAccess, Trust
 from oci_pull.errors import (
+    BlobUnknown,
     ConnectionFailed,
     InvalidSetting,
     RedirectRefused,
     RequestRefused,
     TlsFailed,
 )
+from oci_pull.oci.credential import Basic
 from oci_pull.oci.proxy import Proxies
+from oci_pull.oci.ranges import Span
+from tests.fakes.memory import blob_of
 from tests.fakes.registry import Auth, FakeRegistry, Redirects
 from tests.servers.tls import Authority, Certificate
-from tests.unit.adapters.pulling import ARTIFACT, CONTENT, NETWORK, Pull, serve
+from tests.unit.adapters.pulling import ARTIFACT, BLOB, CONTENT, NETWORK, Pull, serve
 from tests.unit.adapters.scripted import listening, read_head, scripted, silent, tunnel
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -271,6 +275,52 @@ def forward(target: str) -> Callable[[socket.socket], None]:
         near.shutdown(socket.SHUT_RDWR)
 
     return serve_it
+
+
+# --- layers that are kept elsewhere
+
+
+FOREIGN = b"a layer that no registry may have"
+
+
+class Owner:
+    """Keeps it, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+
+    def __call__(self, connection: socket.socket) -> None:
+        self.heads.append(read_head(connection))
+        length = b"Content-Length: %d\r\n\r\n" % len(FOREIGN)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + length + FOREIGN)
+
+
+def test_a_layer_that_the_registry_does_not_have_is_asked_of_its_owner(
+    registry: FakeRegistry, puller: Pull, authority: Authority
+) -> None:
+    """Only then, over https alone, and without the credential."""
+    owner = Owner()
+    registry.auth = Auth(users={"ada": SECRET})
+    network = replace(NETWORK, trust=Trust((authority.ca_file,)))
+    pull = puller(network=network, credential=Basic("ada", SECRET, "the test"))
+    with listening(owner, tls=authority.server().server_context()) as place:
+        urls = (f"http://{place}/plain", "ftp://x", "https://[", f"https://u:p@{place}/layer")
+        assert pull.read(blob=replace(BLOB, urls=urls)) == CONTENT
+        assert owner.heads == []
+        layer = replace(blob_of(FOREIGN), urls=urls)
+        assert pull.read(Span(0, layer.size), layer) == FOREIGN
+    (head,) = owner.heads
+    assert head.startswith(b"GET /layer HTTP/1.1")
+    assert b"authorization" not in head.lower()
+
+
+def test_a_layer_that_nobody_has_is_unknown_to_the_registry(
+    registry: FakeRegistry, puller: Pull
+) -> None:
+    urls = ("https://127.0.0.1:1/layer", "https://169.254.169.254/layer")
+    gone = replace(blob_of(b"gone"), urls=urls)
+    with pytest.raises(BlobUnknown, match=f"{registry.address} has no blob"):
+        puller().read(Span(0, 4), gone)
 
 
 # --- addresses

@@ -11,6 +11,7 @@ import respx
 
 from oci_pull.adapters.registry.http import Network
 from oci_pull.errors import (
+    BadReply,
     BlobUnknown,
     ConnectionFailed,
     DigestMismatch,
@@ -358,3 +359,70 @@ def test_a_blob_of_another_size_than_the_manifest_says(
     registry.put(REPOSITORY, None, b"{}", OCI_MANIFEST, {str(other.digest): CONTENT})
     with pytest.raises(SizeMismatch, match="has 10240 bytes"):
         puller().read(Span(0, other.size), other)
+
+
+# --- the size of a blob, where a manifest is known not to have it
+
+
+def test_the_size_of_a_blob_costs_a_head(registry: FakeRegistry, puller: Pull) -> None:
+    assert puller().source.size_of(BLOB) == len(CONTENT)
+    assert [each.method for each in registry.requests] == ["HEAD"]
+
+
+def test_the_size_of_a_blob_is_told_by_whoever_the_registry_leads_to(
+    registry: FakeRegistry, puller: Pull
+) -> None:
+    registry.redirects = Redirects()
+    assert puller().source.size_of(BLOB) == len(CONTENT)
+    assert {each.method for each in registry.requests} == {"HEAD"}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
+@pytest.mark.parametrize("redirected", [False, True])
+def test_where_head_is_not_answered_a_range_tells_the_size(
+    registry: FakeRegistry, puller: Pull, status: int, redirected: bool
+) -> None:
+    registry.redirects = Redirects() if redirected else None
+    registry.blob_faults = BlobFaults(head_status=status)
+    assert puller().source.size_of(BLOB) == len(CONTENT)
+    assert [each.headers.get("range") for each in registry.find("GET", "blob", status=206)] == [
+        "bytes=0-0"
+    ]
+
+
+def test_a_server_without_ranges_tells_the_size_all_the_same(
+    registry: FakeRegistry, puller: Pull
+) -> None:
+    registry.blob_faults = BlobFaults(head_status=405, ignore_range=True)
+    assert puller().source.size_of(BLOB) == len(CONTENT)
+
+
+@respx.mock
+def test_a_length_that_is_none_or_of_something_else_is_not_the_size(puller: Pull) -> None:
+    url = f"https://registry.example/v2/{REPOSITORY}/blobs/{BLOB.digest}"
+    head = respx.head(url)
+    total = {"Content-Range": f"bytes 0-0/{BLOB.size}"}
+    respx.get(url).respond(206, headers=total, content=b"x")
+    source = puller(plain_http=False, host="registry.example").source
+    for headers in ({}, {"Content-Length": "0"}, {"Content-Length": "9", "Content-Encoding": "br"}):
+        head.respond(200, headers=headers)
+        assert source.size_of(BLOB) == BLOB.size
+
+
+@pytest.mark.parametrize(
+    ("faults", "error"),
+    [
+        ({"status": 404, "head_status": 404}, BlobUnknown),
+        ({"status": 503, "head_status": 503}, ServerFailed),
+        ({"status": 429, "head_status": 429}, RateLimited),
+        ({"head_status": 405, "content_range_total": "*"}, BadReply),
+        ({"head_status": 405, "no_content_range": True}, BadReply),
+    ],
+    ids=str,
+)
+def test_a_size_that_nobody_tells_is_an_error(
+    registry: FakeRegistry, puller: Pull, faults: dict[str, Any], error: type[OciPullError]
+) -> None:
+    registry.blob_faults = BlobFaults(**faults)
+    with pytest.raises(error):
+        puller().source.size_of(BLOB)
