@@ -4,10 +4,13 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || echo python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
-PYTEST := $(RUN) -m pytest
+#: The tests wait for programs more than they compute; a file stays together for its servers.
+PYTEST := $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+#: Of each target of `make fuzz`.
+FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover bench build clean
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover bench fuzz build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 14
@@ -67,11 +70,16 @@ cover: tools ## Run the unit tests and say which branches they miss
 bench: tools ## Measure the command beside others, for half an hour; writes docs/benchmarks.md
 	@$(RUN) -m tests.bench --write
 
+fuzz: setup ## Search for input that breaks a parser, FUZZ_SECONDS=600 for each
+	$(RUN) -m pip install --quiet atheris
+	for target in archive manifest challenge; do \
+	  $(RUN) -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
 build: setup ## Build the wheel and the source distribution
 	rm -rf dist
 	$(RUN) -m build --outdir dist . > /dev/null
 	@ls dist
 
 clean: ## Remove everything that is not in the repository
-	rm -rf $(VENV) .tools build dist .coverage .*_cache .hypothesis
+	rm -rf $(VENV) .tools .fuzz build dist .coverage .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
