@@ -155,7 +155,7 @@ class Overlay:
 
     def _white_out(self, parts: Parts, own: Container[Parts]) -> None:
         above, name = parts[:-1], parts[-1]
-        if above in own and isinstance(self._linked(above), Symlink):
+        if above in own and isinstance(self._named(above), Symlink):
             # The layer has a directory of its own in the place of a link: nothing is below it.
             return
         where = self._resolve(above)
@@ -189,11 +189,17 @@ class Overlay:
             case _:
                 return None
 
-    def _linked(self, target: Parts) -> Node | None:
-        """What a hard link shares, a link too; where nothing is there yet, a link to it."""
-        where = self._resolve(target[:-1])
-        node = None if where is None or not target else self._at((*where, target[-1]))
-        return Symlink("/" + "/".join(target)) if node is None else node
+    def _linked(self, target: Parts) -> Node:
+        """What a hard link shares, a link too; a link to what is not there yet, or a directory."""
+        node = self._named(target)
+        if node is None or isinstance(node, Directory):
+            return Symlink("/" + "/".join(target))
+        return node
+
+    def _named(self, path: Parts) -> Node | None:
+        """What a path names: a link itself, and not what it leads to."""
+        where = self._resolve(path[:-1])
+        return None if where is None else self._at((*where, *path[-1:]))
 
     def _made(self, path: Parts) -> Directory:
         """The directory that a path leads to, made where something else or nothing is there."""
