@@ -4,12 +4,13 @@ The headers of all layers tell which files win; only then is it known what has t
 that a layer may not be needed at all.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from oci_pull.errors import Vanished
 from oci_pull.events import Unpacking
 from oci_pull.packaging.layout import Images
-from oci_pull.packaging.overlay import ImageFile, Overlay, Parts, merge
+from oci_pull.packaging.overlay import ImageFile, Overlay, Parts, Place, merge
 from oci_pull.packaging.path import RESERVED, RelPath
 from oci_pull.packaging.plan import ApplyLayers, LeftOut, Plan
 from oci_pull.packaging.root import find_image_root
@@ -74,7 +75,8 @@ def find_model(image: ApplyLayers, wanted_root: str, images: ImageStore) -> Mode
     files = dict(overlay.files())
     mains = ((path, file.content) for path, file in files.items() if path[-2:] == _MAIN)
     root = find_image_root(files.keys(), wanted_root, overlay.directory, mains)
-    return Model(wanted_root, tuple(_model_files(overlay, root)), _outside(files, root))
+    inside = _model_files(overlay, root)
+    return Model(wanted_root, tuple(inside), _outside(files, root, {f.place for _, f in inside}))
 
 
 def _model_files(overlay: Overlay, root: Parts) -> list[tuple[RelPath, ImageFile]]:
@@ -86,9 +88,18 @@ def _model_files(overlay: Overlay, root: Parts) -> list[tuple[RelPath, ImageFile
     return sorted(found, key=lambda each: each[0])
 
 
-def _outside(files: dict[Parts, ImageFile], root: Parts) -> LeftOut | None:
-    """The rest of the image in one; nobody wants a line for each file of an operating system."""
-    others = [file.size for path, file in files.items() if path[: len(root)] != root]
+def _outside(
+    files: dict[Parts, ImageFile], root: Parts, inside: Container[Place]
+) -> LeftOut | None:
+    """The rest of the image in one; nobody wants a line for each file of an operating system.
+
+    Links from there to files of the model are none of it.
+    """
+    others = [
+        file.size
+        for path, file in files.items()
+        if path[: len(root)] != root and file.place not in inside
+    ]
     if not others:
         return None
     count = "1 other file" if len(others) == 1 else f"{len(others)} other files"
@@ -138,11 +149,13 @@ def write_model(
             hint="run the same command again",
         )
     jobs = _content_jobs(image, model)
-    missing = sum(job.blob.size for job in jobs if store.find(job.blob) is None)
-    space.check(missing + model.size, 0)
-    blobs = fetcher.fetch(jobs)
+    found = ((job, store.find(job.blob)) for job in jobs)
+    here = {job.blob.digest: blob for job, blob in found if blob}
+    missing = [job for job in jobs if job.blob.digest not in here]
+    space.check(sum(job.blob.size for job in missing) + model.size, 0)
+    fetched = fetcher.fetch(missing) if missing else {}
     observer.on(Unpacking("the model in the image", model.size))
-    images.write(image, model, blobs)
+    images.write(image, model, {**here, **fetched})
 
 
 def _content_jobs(image: ApplyLayers, model: Model) -> list[Job]:
