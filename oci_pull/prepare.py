@@ -25,6 +25,7 @@ from oci_pull.oci.index import MAX_DEPTH, candidates, only
 from oci_pull.oci.manifest import Document, Index, Manifest, parse_document
 from oci_pull.oci.reference import Locator, Reference
 from oci_pull.packaging.detect import planner_for
+from oci_pull.packaging.layer import annotated_size
 from oci_pull.packaging.layout import FromBlob, Layout, arrange
 from oci_pull.packaging.plan import (
     BlobNeed,
@@ -333,4 +334,7 @@ def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) 
 
 
 def _expected_size(op: UnpackArchive) -> int:
-    return int(op.blob.size * (1 if op.compression is Compression.NONE else _EXPANSION))
+    """What the files of an archive will take; whoever unpacks them believes none of it."""
+    if op.compression is Compression.NONE:
+        return op.blob.size
+    return max(op.blob.size, annotated_size(op.blob) or int(op.blob.size * _EXPANSION))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from oci_pull.errors import UnsafePath
 from oci_pull.oci.descriptor import Descriptor
@@ -65,8 +66,9 @@ def _names(layer: Descriptor) -> Iterator[str]:
     notes = layer.annotations
     if name := filepath(notes):
         yield name
-    for key in _METADATA:
-        if name := _metadata_name(notes.get(key, "")):
+    for metadata in _metadata(layer):
+        name = metadata.get("name")
+        if name and isinstance(name, str):
             yield name
     title = notes.get(_TITLE, "")
     if title and not _DIGEST_TITLE.fullmatch(title):
@@ -75,13 +77,20 @@ def _names(layer: Descriptor) -> Iterator[str]:
         yield layer.name
 
 
-def _metadata_name(text: str) -> str:
-    try:
-        metadata = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return ""
-    name = metadata.get("name", "") if isinstance(metadata, dict) else ""
-    return name if isinstance(name, str) else ""
+def annotated_size(layer: Descriptor) -> int | None:
+    """How many bytes the files of an archive have, where ModelPack's metadata say it."""
+    sizes = (metadata.get("size") for metadata in _metadata(layer))
+    return next((size for size in sizes if type(size) is int and size >= 0), None)
+
+
+def _metadata(layer: Descriptor) -> Iterator[Mapping[str, Any]]:
+    for key in _METADATA:
+        try:
+            metadata = json.loads(layer.annotations.get(key) or "{}")
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(metadata, dict):
+            yield metadata
 
 
 def compression(media_type: str) -> Compression:

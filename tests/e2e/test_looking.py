@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import builders, file_sets
-from tests.content import IndexEntry, encode, index, layer
+from tests.content import IndexEntry, encode, index, layer, size_of
 from tests.e2e.disk import names_of
 from tests.e2e.models import archive_layer, model, pack, put, raw_layer
 from tests.producers import images
 
 if TYPE_CHECKING:
-    from tests.content import Artifact
+    from tests.content import Artifact, Layer
     from tests.e2e.command import Command
     from tests.fakes.registry import FakeRegistry
 
@@ -304,3 +305,22 @@ def test_the_totals_of_a_plan_are_those_of_the_pull(
     assert (after["fetch"], {item["state"] for item in after["items"]}) == (0, {"cached"})
     assert {item["name"] for item in after["items"]} == {file["path"] for file in run["files"]}
     assert not any(item["archive"] for item in after["items"])
+
+
+def test_an_archive_takes_as_much_room_as_it_is_said_to(
+    registry: FakeRegistry, oci_pull: Command
+) -> None:
+    """Or somewhat more than its own size, where nobody says how much."""
+    plain = archive_layer({"vocab.txt": b"token " * 100_000}, form="tar+gzip")
+    note = {"org.cncf.model.file.metadata+json": encode({"size": 600_000}).decode()}
+
+    def room(archive: Layer) -> int:
+        files = [raw_layer(name, content) for name, content in _FILES.items()]
+        reference = put(registry, pack([*files, archive]))
+        plan = oci_pull("plan", "--format", "json", reference).must_succeed().json
+        disk = plan["disk"] - plan["fetch"]
+        assert isinstance(disk, int)
+        return disk
+
+    assert room(plain) == int(1.3 * size_of(plain.content))
+    assert room(replace(plain, annotations=note)) == 600_000

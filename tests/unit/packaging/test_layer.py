@@ -9,6 +9,7 @@ from oci_pull.oci.digest import Digest
 from oci_pull.packaging.layer import (
     annotated_name,
     annotated_path,
+    annotated_size,
     archive_name,
     compression,
     path_hint,
@@ -119,3 +120,28 @@ def test_the_suffix_of_a_media_type_names_the_compression(
     suffix: str, expected: Compression
 ) -> None:
     assert compression(f"application/vnd.cncf.model.weight.v1{suffix}") is expected
+
+
+@pytest.mark.parametrize("key", KEYS[2:5])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"size": 4096}, 4096),
+        ({"size": 0}, 0),
+        ({"name": "a"}, None),
+        ({"size": -1}, None),
+        ({"size": "4096"}, None),
+        ({"size": True}, None),
+        ({"size": 1e9}, None),
+        ([4096], None),
+    ],
+)
+def test_metadata_may_say_how_large_the_files_of_an_archive_are(
+    key: str, said: object, expected: int | None
+) -> None:
+    assert annotated_size(layer({key: json.dumps(said)})) == expected
+
+
+def test_metadata_that_is_no_json_says_nothing() -> None:
+    assert annotated_size(layer({KEYS[2]: "{" * 100_000})) is None
+    assert annotated_size(layer({})) is None
