@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.integration.matrix import write_table
+
 #: Set by `make check`: a skipped test is a failed one.
 _NO_SKIPS = "OCI_PULL_TEST_NO_SKIPS"
 _LEAKS = ("OCI_PULL_", "DOCKER_", "REGISTRY_AUTH_FILE", "XDG_", "NO_COLOR", "FORCE_COLOR")
@@ -15,6 +17,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_LEAKS) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show which packagings were pulled; here, because workers have no terminal to show it on."""
+    write_table(terminalreporter)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

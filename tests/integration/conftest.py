@@ -11,7 +11,6 @@ import pytest
 from tests import builders
 from tests.e2e.ahead import once
 from tests.e2e.command import Command
-from tests.integration import matrix
 from tests.integration.models import PACKAGINGS, Pulled, Pushed
 from tests.servers import minilm
 from tests.servers.debian import Tool, ToolUnavailable, tool
@@ -29,10 +28,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.integration)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    matrix.write_table(terminalreporter)
 
 
 @pytest.fixture
