@@ -8,7 +8,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.e2e.disk import assert_sound, assert_tidy, digest_of
+from tests.e2e.disk import assert_sound, digest_of
 from tests.e2e.models import MIB, archive_layer, model, pack_around, put, raw_layer
 from tests.servers.process import HOST
 from tests.servers.wan import Wan
@@ -64,6 +64,7 @@ def test_after_fifty_kills_the_tree_is_right_and_little_came_twice(
     expected = {**model(), **members, **raw}
     for name, content in expected.items():
         assert digest_of(path / name) == digest_of(content), name
-    assert_tidy(oci_pull.cache)
+    # Where one of the killed was quick enough, the last run had nothing to build or to clear up.
+    assert_sound(oci_pull.cache, after_kill=True)
     size = sum(int(each["size"]) for each in artifact.document["layers"])
     assert size <= served <= size + killed * _JOBS * _COST
