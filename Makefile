@@ -4,8 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || echo python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
-#: The tests wait for programs more than they compute; a file stays together for its servers.
-PYTEST := $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+PYTEST := $(RUN) -m pytest
 #: Of each target of `make fuzz`.
 FUZZ_SECONDS ?= 600
 

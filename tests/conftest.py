@@ -20,7 +20,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show which packagings were pulled; here, because workers have no terminal to show it on."""
+    """Show which packagings were pulled."""
     write_table(terminalreporter)
 
 
