@@ -7,7 +7,7 @@ import os
 import platform
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +17,14 @@ from oci_pull import __version__, look, prepare
 from oci_pull.adapters.cache.contents import Contents
 from oci_pull.adapters.cache.images import DirectoryImages
 from oci_pull.adapters.cache.layers import DirectoryLayers
+from oci_pull.adapters.cache.leases import DirectoryLeases
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.adapters.clock import Deadline, SystemClock
 from oci_pull.adapters.family import FamilySource
+from oci_pull.adapters.hf_cache import HubCache
 from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.adapters.space import DiskSpace
@@ -33,8 +35,9 @@ from oci_pull.fetch.retry import Patience
 from oci_pull.look import Inspection, Preview
 from oci_pull.oci.descriptor import Platform
 from oci_pull.oci.manifest import Document
-from oci_pull.oci.reference import Locator, parse_locator
+from oci_pull.oci.reference import Locator, Reference, parse_locator
 from oci_pull.options import duration
+from oci_pull.packaging.hf_name import hub_id
 from oci_pull.packaging.selection import Selection
 from oci_pull.ports import Cancel, Destination, Observer, Tree
 from oci_pull.prepare import Request, Shelves
@@ -45,6 +48,7 @@ from oci_pull.sources import Sources
 
 if TYPE_CHECKING:
     from oci_pull.verbs.finding import Report
+    from oci_pull.verbs.prune import Limits, Pruning
 
 _USER_AGENT = f"oci-pull/{__version__}"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -55,6 +59,7 @@ class Options(TypedDict, total=False):
 
     output: str | Path | None
     cache_dir: str | Path | None
+    layout: str
     keep_archives: bool
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -114,6 +119,7 @@ class _Workshop:
     destination: Destination
     space: DiskSpace
     observer: Observer
+    leases: DirectoryLeases
 
 
 def pull(
@@ -140,7 +146,7 @@ def pull(
     """
     settings = configured(settings, options)
     with _workshop(reference, settings, observer, cancel) as shop:
-        tools = Tools(shop.shelves, shop.destination, shop.space, shop.observer)
+        tools = Tools(shop.shelves, shop.destination, shop.space, shop.observer, shop.leases)
         return run(shop.request, tools)
 
 
@@ -220,6 +226,48 @@ def find(reference: str | Locator, *, settings: Settings) -> Tree:
         return tree
 
 
+def prune(
+    limits: "Limits", *, settings: Settings, cancel: Cancel, dry_run: bool = False
+) -> "Pruning":
+    """What goes by the limits is gone from the cache; a dry run only says what that would be.
+
+    Raises:
+        CacheTooNew, DiskError, Cancelled: see `oci_pull.verbs.prune`.
+    """
+    from oci_pull.verbs.prune import prune
+
+    return prune(settings.cache, limits, cancel=cancel, is_dry=dry_run)
+
+
+def remove(references: Sequence[str], *, settings: Settings, cancel: Cancel) -> "Pruning":
+    """The models of these references are gone from the cache, and what nothing else needs.
+
+    Raises:
+        InvalidReference, NotFoundError, Busy: one of them is none, is not there, or is in use.
+        CacheTooNew, DiskError, Cancelled: see `oci_pull.verbs.prune`.
+    """
+    from oci_pull.verbs.prune import remove
+
+    names = [str(locate(reference, settings)) for reference in references]
+    return remove(settings.cache, names, cancel=cancel)
+
+
+def kept_names(references: Sequence[str], settings: Settings) -> frozenset[str]:
+    """What is meant by references that stay; without a tag it is every tag.
+
+    Raises:
+        InvalidReference: one of them is none.
+    """
+    names = set()
+    for text in references:
+        locator = locate(text, settings)
+        if isinstance(locator, Reference) and locator.name.endswith(text):
+            names.add(locator.name)
+        else:
+            names.add(str(locator))
+    return frozenset(names)
+
+
 def configured(settings: Settings | None, options: Options) -> Settings:
     """The settings with what was given beside them, else what the environment says with that."""
     given = {name: value for name, value in options.items() if name != "password"}
@@ -266,6 +314,7 @@ def _workshop(
         else:
             kept, unpacked, seen = store, layers, images
         contents = Contents(store, layers, images)
+        destination = _destination(locator, settings, contents, observer, cancel)
         engine = Engine(
             jobs=settings.jobs_for(locator),
             cores=os.cpu_count() or 1,
@@ -291,16 +340,15 @@ def _workshop(
                 fetcher=engine.session(source, kept, observer, cancel),
                 family=source,
             ),
-            OutputDirectory(settings.output.absolute(), contents, observer, cancel)
-            if settings.output
-            else CacheTrees(cache, contents, cancel),
+            destination,
             DiskSpace(
                 cache.root,
-                settings.output,
+                settings.output or (settings.hub_cache if settings.layout == "hf" else None),
                 is_checked=is_checked,
                 quota=settings.max_bytes,
             ),
             observer,
+            DirectoryLeases(cache),
         )
 
 
@@ -337,6 +385,27 @@ def locate(reference: str | Locator, settings: Settings) -> Locator:
     if isinstance(reference, str):
         reference = parse_locator(reference, default_registry=settings.default_registry)
     return reference
+
+
+def _destination(
+    locator: Locator, settings: Settings, contents: Contents, observer: Observer, cancel: Cancel
+) -> Destination:
+    """Where the model goes; raises `UsageError` where that cannot be."""
+    if settings.layout == "hf":
+        if settings.output:
+            raise UsageError(
+                "-o and --layout hf are two places for one model", hint="leave one of them out"
+            )
+        if settings.hub_cache is None:
+            raise UsageError(
+                "there is no home directory, and so no Hugging Face hub cache",
+                hint="HF_HUB_CACHE=DIR",
+            )
+        name, tag = hub_id(locator), getattr(locator, "tag", None)
+        return HubCache(settings.hub_cache.absolute(), name, tag, contents, cancel)
+    if settings.output:
+        return OutputDirectory(settings.output.absolute(), contents, observer, cancel)
+    return CacheTrees(contents.store.cache, contents, cancel)
 
 
 def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Request:

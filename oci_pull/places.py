@@ -36,6 +36,7 @@ def places(environ: Mapping[str, str], etc: Path) -> dict[str, Any]:
         "home": home,
         "docker_config": _path(environ, "DOCKER_CONFIG") or (home and home / ".docker"),
         "default_cache": _default_cache(environ, home),
+        "hub_cache": _hub_cache(environ, home),
         "docker_auth": environ.get("DOCKER_AUTH_CONFIG", ""),
         "registry_auth_file": _path(environ, "REGISTRY_AUTH_FILE"),
         "auth_files": tuple(_auth_files(environ, home)),
@@ -80,3 +81,13 @@ def _default_cache(environ: Mapping[str, str], home: Path | None) -> Path | None
     if home is None:
         return None
     return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "oci-pull"
+
+
+def _hub_cache(environ: Mapping[str, str], home: Path | None) -> Path | None:
+    """Where huggingface_hub has its cache."""
+    if exact := _path(environ, "HF_HUB_CACHE"):
+        return exact
+    if hugging_face := _path(environ, "HF_HOME"):
+        return hugging_face / "hub"
+    caches = _path(environ, "XDG_CACHE_HOME") or (home and home / ".cache")
+    return caches and caches / "huggingface/hub"

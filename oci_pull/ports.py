@@ -1,6 +1,7 @@
 """What the core asks of the outside world. Each protocol is as small as its one use."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -101,6 +102,17 @@ class Family(Protocol):
 
     def adopt(self, reference: Locator, manifest: Manifest) -> None:
         """From now on the blobs of a manifest come from there, unless an earlier one has them."""
+
+    @property
+    def digests(self) -> Sequence[Digest]:
+        """The manifests that were adopted, and what they name."""
+
+
+class Leases(Protocol):
+    """What this process relies on of what others might remove."""
+
+    def hold(self, digests: Collection[Digest]) -> AbstractContextManager[None]:
+        """While this lasts, nobody who asks removes any of these."""
 
 
 @dataclass(frozen=True, slots=True)

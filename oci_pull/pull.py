@@ -13,7 +13,7 @@ from oci_pull.packaging.layout import FromBlob, Layout
 from oci_pull.packaging.plan import ApplyLayers, Plan
 from oci_pull.packaging.receipt import PlacedFile, Receipt
 from oci_pull.packaging.servable import examine, spelled_out
-from oci_pull.ports import Destination, Observer, Space, Tree
+from oci_pull.ports import Destination, Leases, Observer, Space, Tree
 from oci_pull.prepare import (
     Request,
     Resolution,
@@ -39,6 +39,7 @@ class Tools:
     destination: Destination
     space: Space
     observer: Observer
+    leases: Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,22 @@ def pull(request: Request, tools: Tools) -> PullResult:
         return _result(request, found, tree, reused=tree.receipt.size, unchanged=True)
     plan = make_plan(found.manifest, request, shelves)
     tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
-    try:
-        tree, needed = _make(request, found, plan, tools)
-    except Vanished:
-        # Somebody prunes the cache, and took what was to be reused: what is missing is fetched.
-        tree, needed = _make(request, found, plan, tools)
+    with tools.leases.hold(_needs(found, shelves)):
+        try:
+            tree, needed = _make(request, found, plan, tools)
+        except Vanished:
+            # Somebody prunes the cache, and took what was to be reused: what is missing is fetched.
+            tree, needed = _make(request, found, plan, tools)
     _remember(request, found, tools)
     fetched = shelves.fetcher.fetched
     return _result(request, found, tree, fetched=fetched, reused=max(0, needed - fetched))
+
+
+def _needs(found: Resolution, shelves: Shelves) -> tuple[Digest, ...]:
+    """What the tree is made of, from the document that the reference names to the last layer."""
+    manifest = found.manifest
+    named = (found.digest, manifest.descriptor.digest, *(blob.digest for blob in manifest.blobs))
+    return tuple(dict.fromkeys((*named, *shelves.family.digests)))
 
 
 def _make(request: Request, found: Resolution, plan: Plan, tools: Tools) -> tuple[Tree, int]:
@@ -145,7 +154,7 @@ def _tell_superseded(manifest: Manifest, plan: Plan, tools: Tools) -> None:
 
     Blobs that only this selection leaves out are none of it, nor are those of a parent.
     """
-    blobs = [*manifest.layers, *((manifest.config,) if manifest.config else ())]
+    blobs = [*manifest.blobs]
     blobs += [op.blob for op in plan.operations if not isinstance(op, ApplyLayers)]
     left = tools.shelves.store.abandoned({blob.digest for blob in blobs})
     if left:
@@ -169,6 +178,7 @@ def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, to
             servable=verdict.servable,
             primary=verdict.primary,
             warnings=verdict.warnings,
+            needs=_needs(found, tools.shelves),
         )
         tree = staged.publish(receipt)
         for warning in _warnings(tree):

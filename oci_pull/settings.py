@@ -40,6 +40,7 @@ PREFIX = "OCI_PULL_"
 DEFAULT = "default"
 _ETC = Path("/etc")
 FORMATS = ("path", "text", "json")
+LAYOUTS = ("dir", "hf")
 PROGRESSES = ("auto", "bar", "plain", "json", "none")
 
 
@@ -79,6 +80,10 @@ class Settings:
         None, Option(as_path, "DIR", "where", "lay the model out here", short="-o")
     )
     cache_dir: Path | None = _option(None, Option(as_path, "DIR", "where", "the cache"))
+    layout: str = _option(
+        "dir",
+        Option(one_of(*LAYOUTS), "LAYOUT", "where", "dir, or hf: the Hugging Face hub cache"),
+    )
     keep_archives: bool = _option(
         default=False,
         option=Option(as_boolean, "", "where", "keep large archives beside the files in them"),
@@ -181,6 +186,7 @@ class Settings:
     home: Path | None = None
     docker_config: Path | None = None
     default_cache: Path | None = None
+    hub_cache: Path | None = None
     #: What the environment says of credentials: as text, in files of Docker's format, the first of
     #: which counts first, and the password that belongs to `username`.
     docker_auth: str = field(default="", repr=False)

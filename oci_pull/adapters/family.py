@@ -24,6 +24,8 @@ class FamilySource:
         self._open_parent = open_parent
         self._sources: dict[Locator, Source] = {locator: source}
         self._homes: dict[Digest, Source] = {}
+        #: In the order in which they were adopted.
+        self._manifests: list[Manifest] = []
 
     def source(self, reference: Locator) -> Source:
         """See `Family`; each is opened once."""
@@ -34,8 +36,19 @@ class FamilySource:
     def adopt(self, reference: Locator, manifest: Manifest) -> None:
         """See `Family`."""
         source = self.source(reference)
-        for blob in (*manifest.layers, *((manifest.config,) if manifest.config else ())):
+        self._manifests.append(manifest)
+        for blob in manifest.blobs:
             self._homes.setdefault(blob.digest, source)
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """See `Family`."""
+        named = (
+            digest
+            for manifest in self._manifests
+            for digest in (manifest.descriptor.digest, *(blob.digest for blob in manifest.blobs))
+        )
+        return tuple(dict.fromkeys(named))
 
     def digest_of(self, tag: str) -> Digest | None:
         """See `Source`."""

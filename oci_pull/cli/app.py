@@ -11,6 +11,7 @@ import typer
 from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
+from oci_pull.cli.cache import cache
 from oci_pull.cli.doctor import report_json, report_text
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
@@ -18,7 +19,7 @@ from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.preview import preview_json, preview_text
 from oci_pull.cli.progress import Progress, report
-from oci_pull.cli.signals import SignalCancel, leave
+from oci_pull.cli.signals import CANCEL, leave
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
@@ -37,10 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cache = typer.Typer(help="What is in the cache.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache, name="cache")
-
-_CANCEL = SignalCancel()
 
 References = Annotated[list[str], typer.Argument(metavar="REF...", help="what to pull")]
 OneReference = Annotated[str, typer.Argument(metavar="REF", help="what to look at")]
@@ -48,7 +46,7 @@ OneReference = Annotated[str, typer.Argument(metavar="REF", help="what to look a
 
 def run(words: Sequence[str]) -> None:
     """Run a command line and end the process with its exit code."""
-    _CANCEL.install()
+    CANCEL.install()
     try:
         code = _run(words)
     except BrokenPipeError:
@@ -117,7 +115,7 @@ def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPul
     """Tell a failure in the wanted forms; a cancel becomes the signal that asked for it."""
     if isinstance(error, Cancelled):
         kept = f"{progress.totals.kept} in {settings.cache}"
-        error = _CANCEL.error(f"interrupted; {kept}, the same command continues")
+        error = CANCEL.error(f"interrupted; {kept}, the same command continues")
     progress.fail(error)
     if settings.format == "json":
         output.emit(output.error_json(error))
@@ -126,7 +124,7 @@ def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPul
 
 def _pull(reference: str, settings: Settings, progress: Progress) -> None:
     begun = time.monotonic()
-    result = api.pull(reference, settings=settings, observer=progress, cancel=_CANCEL)
+    result = api.pull(reference, settings=settings, observer=progress, cancel=CANCEL)
     seconds = time.monotonic() - begun
     progress.close()
     if not settings.quiet and settings.progress not in ("none", "json"):
@@ -167,7 +165,7 @@ def plan(reference: OneReference, *, given: Given) -> None:
 
 
 def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
-    preview = api.plan(reference, settings=settings, observer=progress, cancel=_CANCEL)
+    preview = api.plan(reference, settings=settings, observer=progress, cancel=CANCEL)
     name = str(api.locate(reference, settings))
     render = preview_json if settings.format == "json" else preview_text
     output.emit(render(name, preview))
@@ -190,11 +188,11 @@ def inspect(
 
 def _show_inspection(reference: str, settings: Settings, progress: Progress, *, raw: bool) -> None:
     if raw:
-        document = api.document(reference, settings=settings, observer=progress, cancel=_CANCEL)
+        document = api.document(reference, settings=settings, observer=progress, cancel=CANCEL)
         sys.stdout.buffer.write(document.raw)
         sys.stdout.buffer.flush()
         return
-    inspection = api.inspect(reference, settings=settings, observer=progress, cancel=_CANCEL)
+    inspection = api.inspect(reference, settings=settings, observer=progress, cancel=CANCEL)
     name = str(api.locate(reference, settings))
     render = inspection_json if settings.format == "json" else inspection_text
     output.emit(render(name, inspection))
@@ -224,7 +222,7 @@ def doctor(
 def _show_report(
     named: str | None, settings: Settings, progress: Progress, broken: UsageError | None
 ) -> None:
-    found = api.doctor(named, settings=settings, observer=progress, cancel=_CANCEL, broken=broken)
+    found = api.doctor(named, settings=settings, observer=progress, cancel=CANCEL, broken=broken)
     render = report_json if settings.format == "json" else report_text
     output.emit(render(found))
     if found.error:

@@ -14,6 +14,9 @@ COMMANDS = {
     "inspect REF": "say what is at a reference (--raw: its bytes)",
     "doctor [REF]": "what a pull would use, and how far it comes",
     "cache path REF": "print the directory of a model that is cached",
+    "cache ls, df": "what is in the cache, and what it takes",
+    "cache rm REF...": "remove models, and what nothing else needs",
+    "cache prune": "remove what was not used for the longest",
     "login REGISTRY": "keep a credential, once the registry has taken it",
     "logout REGISTRY": "forget it",
 }

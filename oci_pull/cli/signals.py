@@ -35,6 +35,10 @@ class SignalCancel:
         self._received = number
 
 
+#: Of this process; installed when a command line is run.
+CANCEL = SignalCancel()
+
+
 def leave(code: int) -> None:
     """End the process without waiting for threads that are still in the network."""
     for stream in (sys.stdout, sys.stderr):

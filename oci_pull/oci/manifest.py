@@ -36,6 +36,11 @@ class Manifest:
     annotations: Mapping[str, str]
 
     @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Everything that it names: the layers, and the config where there is one."""
+        return (*self.layers, *((self.config,) if self.config else ()))
+
+    @property
     def config_type(self) -> str:
         """The media type of the config, empty where there is none."""
         return self.config.media_type if self.config else ""

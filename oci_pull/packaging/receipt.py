@@ -38,6 +38,9 @@ class Receipt:
     servable: bool
     primary: RelPath | None
     warnings: tuple[str, ...]
+    #: What the cache needs to make the tree again: documents, configs, layers, those of parents as
+    #: well. Empty where an earlier release wrote the receipt.
+    needs: tuple[Digest, ...] = ()
 
     @property
     def size(self) -> int:
@@ -64,6 +67,7 @@ class Receipt:
             "servable": self.servable,
             "primary": str(self.primary) if self.primary else None,
             "warnings": list(self.warnings),
+            "needs": [str(digest) for digest in self.needs],
             "files": [
                 {
                     "path": str(file.path),
@@ -107,4 +111,5 @@ class Receipt:
             servable=bool(value["servable"]),
             primary=RelPath.parse(value["primary"]) if value["primary"] else None,
             warnings=tuple(str(each) for each in value["warnings"]),
+            needs=tuple(Digest.parse(each) for each in value.get("needs", ())),
         )

@@ -18,7 +18,7 @@ from oci_pull.adapters.cache.tar_header import Kind
 from oci_pull.adapters.cache.tar_stream import FORMAT_FILES, Entry, Limits, entries
 from oci_pull.adapters.disk import remove_tree, rename_tree, sync_directory, writing
 from oci_pull.errors import Cancelled, DamagedArchive, Vanished
-from oci_pull.oci.digest import Bytes, Digest
+from oci_pull.oci.digest import Digest
 from oci_pull.oci.verify import Verified
 from oci_pull.packaging.layout import Member, Merged
 from oci_pull.packaging.overlay import EntryKind, LayerEntry
@@ -119,21 +119,29 @@ class DirectoryImages:
                 hint="run the same command again",
             ) from error
         with file:
-            for entry in _entries(file, layer):
+            for entry in _entries(_Stoppable(file, self.cancel), layer):
                 paths = left.pop(entry.ordinal, ())
                 if paths:
-                    first = staged.write(paths[0], entry.size, self._chunks(entry))
+                    first = staged.write(paths[0], entry.size, entry.chunks())
                     for path in paths[1:]:
                         staged.name(Member(path, first.size, first.digest))
                 if not left:
                     return
         raise DamagedArchive(f"layer {layer.blob.digest.short} of the image has changed")
 
-    def _chunks(self, entry: Entry) -> Iterator[Bytes]:
-        for chunk in entry.chunks():
-            if self.cancel.is_set():
-                raise Cancelled("stopped; what was fetched is kept")
-            yield chunk
+
+@dataclass(frozen=True, slots=True)
+class _Stoppable:
+    """The bytes of a layer on disk, most of which may be of no file that is wanted."""
+
+    reader: Reader
+    cancel: Cancel
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, empty at the end; raises `Cancelled`."""
+        if self.cancel.is_set():
+            raise Cancelled("stopped; what was fetched is kept")
+        return self.reader.read(size)
 
 
 def _entries(reader: Reader, layer: ImageLayer) -> Iterator[Entry]:

@@ -50,7 +50,7 @@ def claim(cache: Cache, blob: Descriptor, reference: str = "") -> "OwnedPartial 
                     return OwnedPartial(cache, blob, home / str(me))
                 continue
             owner = Owner.parse(found.name)
-            if owner and _is_alive(owner, found):
+            if owner and is_alive(owner, found):
                 return Taken(owner.describe())
             if _take_over(found, home / str(me), copied=_may_wake_up(owner)):
                 return OwnedPartial(cache, blob, home / str(me))
@@ -79,7 +79,7 @@ def _left_behind(home: Path, reference: str) -> Iterator[Unfinished]:
         found = _entry(home)
         if found and (found / _REFERENCE).read_bytes() == os.fsencode(reference):
             owner = Owner.parse(found.name)
-            if not (owner and _is_alive(owner, found)):
+            if not (owner and is_alive(owner, found)):
                 yield _measured(found, home.name, (found / _DATA).stat().st_size)
 
 
@@ -181,7 +181,7 @@ def _copy_away(data: Path) -> None:
             copy.unlink(missing_ok=True)
 
 
-def _is_alive(owner: Owner, directory: Path) -> bool:
+def is_alive(owner: Owner, directory: Path) -> bool:
     """Whether the process still runs: seen from here, or heard of lately from elsewhere.
 
     Silence is measured by the clock of the file system, which is the same for both sides.

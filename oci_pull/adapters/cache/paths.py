@@ -26,18 +26,25 @@ class Cache:
             CacheTooNew: a newer release wrote it.
             DiskError: it is not there and cannot be made.
         """
-        version = self.root / "version"
+        if self.require_known() is None:
+            self._create(self.root / "version")
+
+    def require_known(self) -> int | None:
+        """The version of the directory, None where it has none yet.
+
+        Raises:
+            CacheTooNew: a newer release wrote it.
+        """
         try:
-            found = int(version.read_text())
+            found = int((self.root / "version").read_text())
         except (OSError, ValueError):
-            found = None
-        if found is None:
-            self._create(version)
-        elif found > _VERSION:
+            return None
+        if found > _VERSION:
             raise CacheTooNew(
                 f"the cache {self.root} has version {found}, this oci-pull knows {_VERSION}",
                 hint="upgrade oci-pull, or take another --cache-dir",
             )
+        return found
 
     def _create(self, version: Path) -> None:
         with writing(self.root):
@@ -83,6 +90,11 @@ class Cache:
     def incomplete(self) -> Path:
         """Trees and layers that are being built."""
         return self.root / "incomplete"
+
+    @property
+    def locks(self) -> Path:
+        """What living processes say that they rely on."""
+        return self.root / "locks"
 
     def _named(self, kind: str, reference: Locator, suffix: str) -> Path:
         """`@` cannot be in a repository, so that names nest without collisions."""

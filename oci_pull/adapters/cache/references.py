@@ -1,5 +1,6 @@
 """What tags were last seen to be, and the index that other tools read the cache by."""
 
+import glob
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import RECEIPT, read_receipt
-from oci_pull.adapters.disk import write_file
+from oci_pull.adapters.disk import write_file, writing
 from oci_pull.errors import OciPullError
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import OCI_INDEX, Manifest, parse_document
@@ -41,6 +42,18 @@ class DirectoryReferences:
         if reference.moving_tag is not None and self.recall(reference) != digest:
             content = f"{digest}\n".encode()
             write_file(self.cache.ref(reference, reference.moving_tag), content)
+        self.refresh()
+
+    def forget(self, host: str, repository: str, digest: Digest) -> None:
+        """No tag of the repository is known to be the digest; raises `DiskError`."""
+        home = self.cache.root / "refs" / host.replace(":", "+")
+        for path in home.glob(f"{glob.escape(repository)}@*"):
+            if _read(path) == digest:
+                with writing(path):
+                    path.unlink(missing_ok=True)
+
+    def refresh(self) -> None:
+        """Bring the index up to date with what the cache holds; raises `DiskError`."""
         manifests = sorted(self._entries(), key=lambda entry: json.dumps(entry, sort_keys=True))
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
         content = json.dumps(index, indent=1).encode()
@@ -50,7 +63,7 @@ class DirectoryReferences:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         """An entry a name of every manifest whose blobs are all here."""
-        tags = self._tags()
+        tags = self.tags()
         for receipt in self._receipts():
             if not self._is_whole(receipt):
                 continue
@@ -69,7 +82,8 @@ class DirectoryReferences:
                     "annotations": {_NAME: name},
                 }
 
-    def _tags(self) -> dict[tuple[str, str, Digest], list[str]]:
+    def tags(self) -> dict[tuple[str, str, Digest], list[str]]:
+        """The tags that were last seen to be a digest, by host, repository and that."""
         tags: dict[tuple[str, str, Digest], list[str]] = {}
         home = self.cache.root / "refs"
         for path in home.rglob("*@*") if home.is_dir() else ():
@@ -98,8 +112,7 @@ class DirectoryReferences:
             return False
         if not isinstance(manifest, Manifest):
             return False
-        blobs = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
-        return all(self.store.find(blob) for blob in blobs)
+        return all(self.store.find(blob) for blob in manifest.blobs)
 
 
 def _read(path: Path) -> Digest | None:

@@ -24,7 +24,10 @@ RECEIPT = Receipt(
     servable=False,
     primary=RelPath.parse("q/重み.gguf"),
     warnings=("GGUF",),
+    needs=(Digest.of(b"index"), Digest.of(b"w")),
 )
+#: Members that earlier releases did not write.
+_LATER = {"needs"} | ({"link"} & set(json.loads(RECEIPT.to_json())))
 
 
 def document() -> dict[str, Any]:
@@ -96,7 +99,16 @@ def test_a_receipt_of_another_schema_is_none(schema: object) -> None:
     assert read(document() | {"schema": schema}) is None
 
 
-@pytest.mark.parametrize("member", sorted(set(document()) - {"schema"}))
+def test_a_receipt_of_an_earlier_release_needs_nothing_that_is_known() -> None:
+    value = document()
+    for member in _LATER:
+        del value[member]
+    found = read(value)
+    assert found
+    assert found.needs == ()
+
+
+@pytest.mark.parametrize("member", sorted(set(document()) - {"schema", *_LATER}))
 def test_a_receipt_without_a_member_is_none(member: str) -> None:
     value = document()
     del value[member]

@@ -185,6 +185,22 @@ def test_a_stop_leaves_nothing(shelf: Shelf) -> None:
     assert shelf.left() == []
 
 
+def test_a_stop_would_be_heard_where_nothing_is_wanted(shelf: Shelf) -> None:
+    # The model comes last: everything before it is only read over.
+    image, blobs = shelf.add(tar(**{"etc/big": b"x" * (4 << 20), **FILES}))
+    model = model_of(image, shelf)
+    looks = 0
+
+    class Counted:
+        def is_set(self) -> bool:
+            nonlocal looks
+            looks += 1
+            return False
+
+    DirectoryImages(shelf.cache, Counted()).write(image, model, blobs)
+    assert looks > len(FILES)
+
+
 def test_a_layer_that_somebody_removed_is_asked_for_again(shelf: Shelf) -> None:
     image, blobs = shelf.add(tar(**FILES))
     model = model_of(image, shelf)

@@ -1,0 +1,71 @@
+"""What living processes rely on: `locks/pull-<owner>`, a file that lists digests.
+
+A pull takes blobs from the cache before it has a tree that needs them. Whoever prunes asks here;
+nobody waits here, and a cache that cannot be written has no leases, because nothing goes from it.
+"""
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_pull.adapters.cache.owner import Owner
+from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.disk import write_file
+from oci_pull.errors import DiskError, OciPullError
+from oci_pull.oci.digest import Digest
+
+_KIND = "pull-"
+#: A process on another machine is believed to live for so long (seconds): that it has ended cannot
+#: be seen from here, and what is kept for it costs nothing but room.
+_LONGEST = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLeases:
+    """The leases in the `locks` directory of a cache."""
+
+    cache: Cache
+
+    @contextmanager
+    def hold(self, digests: Collection[Digest]) -> Iterator[None]:
+        """While this lasts, nobody removes what has or is made of one of these digests."""
+        path = self.cache.locks / f"{_KIND}{Owner.new()}"
+        lines = "".join(f"{digest}\n" for digest in sorted(map(str, digests)))
+        try:
+            # Where nothing can be written, what was wanted fails on its own or does not need to.
+            with suppress(DiskError):
+                write_file(path, lines.encode())
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def held(self) -> frozenset[Digest]:
+        """What living processes rely on; the leases of dead ones are removed."""
+        held: set[Digest] = set()
+        try:
+            leases = [path for path in self.cache.locks.iterdir() if path.name.startswith(_KIND)]
+        except OSError:
+            return frozenset()
+        for path in leases:
+            with suppress(OSError):
+                if _is_alive(path):
+                    held.update(_read(path))
+                else:
+                    path.unlink(missing_ok=True)
+        return frozenset(held)
+
+
+def _is_alive(lease: Path) -> bool:
+    owner = Owner.parse(lease.name.removeprefix(_KIND))
+    if owner and owner.is_here:
+        return owner.runs()
+    return time.time() - lease.stat().st_mtime < _LONGEST
+
+
+def _read(lease: Path) -> Iterator[Digest]:
+    for line in lease.read_text().splitlines():
+        with suppress(OciPullError):
+            yield Digest.parse(line)
