@@ -49,6 +49,7 @@ from oci_pull.sources import Sources
 if TYPE_CHECKING:
     from oci_pull.verbs.finding import Report
     from oci_pull.verbs.prune import Limits, Pruning
+    from oci_pull.verbs.verify import Examined
 
 _USER_AGENT = f"oci-pull/{__version__}"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -252,6 +253,36 @@ def remove(references: Sequence[str], *, settings: Settings, cancel: Cancel) -> 
     return remove(settings.cache, names, cancel=cancel)
 
 
+def verify(
+    reference: str | None,
+    *,
+    repair: bool,
+    settings: Settings,
+    observer: Observer,
+    cancel: Cancel,
+) -> "Examined":
+    """What is wrong in the cache, or with one model of it; with `repair` it is right again.
+
+    Raises:
+        InvalidReference, NotFoundError: the reference is none, or not in the cache.
+        CacheTooNew, DiskError, Cancelled: see `oci_pull.verbs.verify`.
+    """
+    from oci_pull.verbs.verify import Examination
+
+    def fetch(named: str) -> None:
+        pull(named, settings=plain, observer=observer, cancel=cancel)
+
+    # The models are laid out in the cache, whatever else the environment says.
+    plain = replace(settings, output=None, include=(), exclude=(), root="")
+    store = DirectoryStore(Cache(settings.cache))
+    name = locate(reference, settings) if reference else None
+    nowhere = OfflineSource(name or Reference.parse("nowhere"))
+    session = _engine(settings, settings.jobs).session(nowhere, store, observer, cancel)
+    examination = Examination(settings.cache, session, cancel, str(name or ""))
+    found = examination.examine()
+    return examination.repair(found, fetch) if repair and found.damage else found
+
+
 def kept_names(references: Sequence[str], settings: Settings) -> frozenset[str]:
     """What is meant by references that stay; without a tag it is every tag.
 
@@ -315,19 +346,7 @@ def _workshop(
             kept, unpacked, seen = store, layers, images
         contents = Contents(store, layers, images)
         destination = _destination(locator, settings, contents, observer, cancel)
-        engine = Engine(
-            jobs=settings.jobs_for(locator),
-            cores=os.cpu_count() or 1,
-            clock=SystemClock(),
-            random=random.random,
-            patience=Patience(
-                retries=settings.retries,
-                max_wait=settings.max_wait,
-                stall_timeout=settings.stall_timeout,
-                lock_timeout=settings.lock_timeout,
-            ),
-            limit_rate=settings.limit_rate,
-        )
+        engine = _engine(settings, settings.jobs_for(locator))
         yield _Workshop(
             _request(locator, settings, is_offline=offline),
             Shelves(
@@ -350,6 +369,23 @@ def _workshop(
             observer,
             DirectoryLeases(cache),
         )
+
+
+def _engine(settings: Settings, jobs: int) -> Engine:
+    """The connections and the threads, as the settings want them."""
+    return Engine(
+        jobs=jobs,
+        cores=os.cpu_count() or 1,
+        clock=SystemClock(),
+        random=random.random,
+        patience=Patience(
+            retries=settings.retries,
+            max_wait=settings.max_wait,
+            stall_timeout=settings.stall_timeout,
+            lock_timeout=settings.lock_timeout,
+        ),
+        limit_rate=settings.limit_rate,
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@
     |   +-- RateLimited                6
     +-- DiskError                      7  NoSpace NotWritable Vanished CacheTooNew
     +-- IntegrityError                 8  InvalidManifest DigestMismatch SizeMismatch
-    |                                     DamagedArchive InconsistentModel
+    |                                     DamagedArchive DamagedCache InconsistentModel
     +-- PackagingError                 9  NotAModel Unsupported UnsupportedDigest SeveralVariants
     |                                     SeveralRoots PlatformUnknown EndlessParents
     +-- RefusedError                  10  UnsafePath UnsafeArchive PathConflict PickleOnly
@@ -250,6 +250,10 @@ class SizeMismatch(IntegrityError):
 
 class DamagedArchive(IntegrityError):
     """An archive ends early, is not of its type, or grows beyond what it may."""
+
+
+class DamagedCache(IntegrityError):
+    """Something in the cache is not what its name or its receipt says."""
 
 
 class InconsistentModel(IntegrityError):

@@ -20,6 +20,7 @@ from oci_pull.packaging.plan import ApplyLayers, ImageLayer, LeftOut, UnpackArch
 from oci_pull.packaging.receipt import Receipt
 from oci_pull.packaging.servable import TreeView
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 
@@ -360,3 +361,6 @@ class Fetcher(Protocol):
 
     def persist(self, what: str, ask: Callable[[], T]) -> T:
         """Ask again while that helps and the budget lasts."""
+
+    def map(self, work: Callable[[Item], T], items: Sequence[Item]) -> Sequence[T]:
+        """What `work` makes of every item, in their order, several at once."""

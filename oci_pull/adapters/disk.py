@@ -166,12 +166,13 @@ def reflink(source: Path, target: Path) -> bool:
 def rename_tree(new: Path, final: Path, is_good: Callable[[], bool]) -> None:
     """Rename a directory; what has the name already stays if it is good, else it makes room.
 
-    Raises `OSError`.
+    A file in its place, which is nothing of ours, ends beside it under another name. Raises
+    `OSError`.
     """
     try:
         new.rename(final)
     except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise
         if is_good():
             return

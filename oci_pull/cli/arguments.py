@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor [REF]": "what a pull would use, and how far it comes",
     "cache path REF": "print the directory of a model that is cached",
     "cache ls, df": "what is in the cache, and what it takes",
+    "cache verify [REF]": "read everything again (--repair: mend it)",
     "cache rm REF...": "remove models, and what nothing else needs",
     "cache prune": "remove what was not used for the longest",
     "login REGISTRY": "keep a credential, once the registry has taken it",

@@ -13,17 +13,19 @@ import typer
 from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.columns import several
-from oci_pull.cli.options import Given, takes
+from oci_pull.cli.options import NETWORK, Given, takes
+from oci_pull.cli.password import with_password
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import shortened, size
-from oci_pull.errors import InvalidSetting, OciPullError, UsageError, printable
+from oci_pull.errors import DamagedCache, InvalidSetting, OciPullError, UsageError, printable
 from oci_pull.inventory import CachedTree, Kind, Piece
 from oci_pull.options import as_time
 from oci_pull.options import size as as_size
 from oci_pull.settings import Settings
 from oci_pull.verbs.prune import Limits, Pruning, Verdict, age
 from oci_pull.verbs.usage import Usage, partials, trees, usage
+from oci_pull.verbs.verify import Examined
 
 cache = typer.Typer(help="What is in the cache.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -307,6 +309,85 @@ def prune(
         _say(found, limits, settings, is_dry=dry_run)
 
     _checked(settings, work)
+
+
+@cache.command("verify")
+@takes((*NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
+def verify(
+    reference: Annotated[
+        str | None, typer.Argument(metavar="[REF]", help="one model; else all of the cache")
+    ] = None,
+    *,
+    given: Given,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="remove what is damaged, fetch it again")
+    ] = False,
+) -> None:
+    """Read everything again, and say what is not what it should be."""
+    settings = with_password(_load(given), [reference] if reference else [])
+
+    def work() -> None:
+        found = api.verify(
+            reference,
+            repair=repair,
+            settings=settings,
+            observer=make_progress(settings),
+            cancel=CANCEL,
+        )
+        render = examined_json if settings.format == "json" else examined_text
+        output.emit(render(found))
+        if not found.is_sound:
+            raise damaged(found)
+
+    _checked(settings, work)
+
+
+def damaged(found: Examined) -> DamagedCache:
+    """What a cache is that is not sound."""
+    if found.is_repaired:
+        return DamagedCache(
+            f"{several(len(found.lost), 'model')} could not be brought back",
+            hint="the reasons are above; what was damaged is gone",
+        )
+    return DamagedCache(
+        f"{several(len(found.damage), 'thing')} in the cache: damaged",
+        hint="oci-pull cache verify --repair",
+    )
+
+
+def examined_text(found: Examined) -> str:
+    """What is wrong, a line each, and how much was read."""
+    done = "repaired" if found.is_repaired else "damaged"
+    lines = [f"{done:9}  {each.part.value:9}  {each.path}  {each.why}" for each in found.damage]
+    lines += [f"{'lost':9}  {'model':9}  {name}  {why}" for name, why in found.lost]
+    state = (
+        "all of it right" if not found.damage else several(len(found.damage), "thing") + " " + done
+    )
+    lines.append(f"read {several(found.files, 'file')}, {size(found.size)}: {state}")
+    return printable("\n".join(lines))
+
+
+def examined_json(found: Examined) -> str:
+    """The same for programs."""
+    damage = [
+        {
+            "part": each.part.value,
+            "path": str(each.path),
+            "digest": str(each.digest) if each.digest else None,
+            "reason": each.why,
+        }
+        for each in found.damage
+    ]
+    return json.dumps(
+        {
+            "schema": output.SCHEMA,
+            "files": found.files,
+            "bytes": found.size,
+            "damage": damage,
+            "repaired": found.is_repaired,
+            "lost": [{"name": name, "reason": why} for name, why in found.lost],
+        }
+    )
 
 
 def _say(found: Pruning, limits: Limits | None, settings: Settings, *, is_dry: bool) -> None:

@@ -116,6 +116,14 @@ class Session:
         """A few bytes of each of some blobs; they are kept for the rest of their download."""
         return self._each(wanted, lambda want, crew, line: read_part(want, self._store, crew, line))
 
+    def map(self, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+        """What `work` makes of every item, in their order, in as many threads as there are cores.
+
+        Raises the first failure, and `Cancelled`; `work` looks itself whether to stop.
+        """
+        threads = self._engine.limits.cores
+        return self._each(items, lambda item, _, __: work(item), threads)
+
     def persist(self, what: str, ask: Callable[[], T]) -> T:
         """The answer of `ask`, asked again while that helps and the budget lasts.
 
@@ -133,7 +141,9 @@ class Session:
 
         return self._each([None], keep_asking)[0]
 
-    def _each(self, items: Sequence[Item], work: Callable[[Item, Crew, Line], T]) -> list[T]:
+    def _each(
+        self, items: Sequence[Item], work: Callable[[Item, Crew, Line], T], threads: int = 0
+    ) -> list[T]:
         """What comes of every item, in their order."""
         crew, flows = self._crew()
         todo: SimpleQueue[int] = SimpleQueue()
@@ -149,7 +159,7 @@ class Session:
                     return
                 results[number] = work(items[number], crew, line)
 
-        for _ in range(min(self._engine.limits.connections, len(items))):
+        for _ in range(min(threads or self._engine.limits.connections, len(items))):
             line = self._line(crew, flows, None)
             crew.start(partial(worker, line))
         crew.wait(lambda: None)

@@ -42,6 +42,7 @@ TABLE = {
     "Vanished": (7, "vanished", True),
     "CacheTooNew": (7, "cache_too_new", False),
     "IntegrityError": (8, "integrity_error", False),
+    "DamagedCache": (8, "damaged_cache", False),
     "InvalidManifest": (8, "invalid_manifest", False),
     "DigestMismatch": (8, "digest_mismatch", False),
     "SizeMismatch": (8, "size_mismatch", False),

@@ -52,11 +52,15 @@ class DirectoryReferences:
                 with writing(path):
                     path.unlink(missing_ok=True)
 
-    def refresh(self) -> None:
-        """Bring the index up to date with what the cache holds; raises `DiskError`."""
+    def index(self) -> bytes:
+        """What the index says of what the cache holds now."""
         manifests = sorted(self._entries(), key=lambda entry: json.dumps(entry, sort_keys=True))
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
-        content = json.dumps(index, indent=1).encode()
+        return json.dumps(index, indent=1).encode()
+
+    def refresh(self) -> None:
+        """Bring the index up to date with what the cache holds; raises `DiskError`."""
+        content = self.index()
         path = self.cache.root / "index.json"
         if not path.exists() or path.read_bytes() != content:
             write_file(path, content)
