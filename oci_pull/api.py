@@ -7,7 +7,7 @@ import os
 import platform
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from oci_pull.verbs.finding import Report
     from oci_pull.verbs.prune import Limits, Pruning
     from oci_pull.verbs.verify import Examined
+    from oci_pull.verbs.warm import Outcome
+    from oci_pull.verbs.warm_list import Wanted
 
 _USER_AGENT = f"oci-pull/{__version__}"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -146,9 +148,60 @@ def pull(
         >>> pull("ai/smollm2", output="/models/smollm2").path  # doctest: +SKIP
     """
     settings = configured(settings, options)
-    with _workshop(reference, settings, observer, cancel) as shop:
+    return _pull(reference, settings, observer, cancel)
+
+
+def _pull(
+    reference: str | Locator,
+    settings: Settings,
+    observer: Observer | None,
+    cancel: Cancel | None,
+    engine: Engine | None = None,
+) -> PullResult:
+    """As `pull`; `engine` is the budget of several pulls."""
+    with _workshop(reference, settings, observer, cancel, engine=engine) as shop:
         tools = Tools(shop.shelves, shop.destination, shop.space, shop.observer, shop.leases)
         return run(shop.request, tools)
+
+
+def warm(
+    wanted: "Sequence[Wanted]",
+    *,
+    settings: Settings,
+    observer: Callable[[], Observer],
+    cancel: Cancel,
+) -> "Iterator[Outcome]":
+    """What becomes of each model of a list, in their order, in the cache.
+
+    They share the connections and the rate; `observer` makes one for each.
+
+    Raises:
+        Busy: another process warms the same cache.
+        DiskError: it cannot be written at all.
+    """
+    from oci_pull.adapters.cache.turn import turn
+    from oci_pull.verbs.warm import warm
+
+    engine = _engine(settings, settings.jobs)
+    inside = replace(settings, output=None)
+
+    def fetch(each: "Wanted") -> PullResult:
+        own = inside.with_options(each.options)
+        return _pull(each.reference, own, observer(), cancel, engine)
+
+    with turn(Cache(settings.cache), "warm"):
+        yield from warm(wanted, fetch)
+
+
+def check_wanted(wanted: "Wanted", settings: Settings) -> None:
+    """Raises `InvalidReference`, `InvalidSetting` for a line that cannot be pulled."""
+    locate(wanted.reference, settings)
+    settings.with_options(wanted.options)
+
+
+def wait_at_random(longest: float, cancel: Cancel) -> None:
+    """Return at some moment of the next seconds, at most so many; raises `Cancelled`."""
+    SystemClock().wait(random.random() * longest, cancel)  # noqa: S311 - no secret
 
 
 def plan(
@@ -318,6 +371,7 @@ def _workshop(
     *,
     is_dry: bool = False,
     is_offline: bool = False,
+    engine: Engine | None = None,
 ) -> Iterator[_Workshop]:
     """The real world for one reference; a dry one keeps what it has to fetch out of the cache."""
     locator = locate(reference, settings)
@@ -346,7 +400,7 @@ def _workshop(
             kept, unpacked, seen = store, layers, images
         contents = Contents(store, layers, images)
         destination = _destination(locator, settings, contents, observer, cancel)
-        engine = _engine(settings, settings.jobs_for(locator))
+        engine = engine or _engine(settings, settings.jobs_for(locator))
         yield _Workshop(
             _request(locator, settings, is_offline=offline),
             Shelves(

@@ -22,6 +22,7 @@ from oci_pull.cli.progress import Progress, report
 from oci_pull.cli.signals import CANCEL, leave
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import duration, size
+from oci_pull.cli.warm import warm
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
 from oci_pull.packaging.servable import serve_command
 from oci_pull.pull import PullResult
@@ -73,6 +74,7 @@ def _run(words: Sequence[str]) -> int:
 
 app.command()(login)
 app.command()(logout)
+app.command()(warm)
 
 
 def _load(given: Given, references: Sequence[str] = ()) -> Settings:

@@ -1,0 +1,153 @@
+"""`oci-pull warm`: a list of models is in the cache, for cron, timers and fleets."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from oci_pull import api
+from oci_pull.cli import output
+from oci_pull.cli.options import NETWORK, Given, takes
+from oci_pull.cli.password import with_password
+from oci_pull.cli.progress import Progress
+from oci_pull.cli.signals import CANCEL
+from oci_pull.cli.terminal import make_progress
+from oci_pull.cli.units import duration, size
+from oci_pull.errors import Cancelled, InvalidSetting, OciPullError
+from oci_pull.options import as_time
+from oci_pull.options import size as as_size
+from oci_pull.settings import Settings
+from oci_pull.verbs.metrics import write_metrics
+from oci_pull.verbs.prune import Limits
+from oci_pull.verbs.warm import Outcome
+from oci_pull.verbs.warm_list import Wanted, parse_list
+
+T = TypeVar("T")
+
+
+@takes((*NETWORK, "cache_dir", "keep_archives", "max_bytes", "no_space_check", "lock_timeout",
+        "format", "progress", "quiet"))  # fmt: skip
+def warm(
+    listed: Annotated[str, typer.Argument(metavar="LIST", help="a file, - for stdin")],
+    *,
+    given: Given,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="prune the cache to this afterwards")
+    ] = None,
+    metrics_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="what came of it, for Prometheus")
+    ] = None,
+    jitter: Annotated[
+        str | None, typer.Option(metavar="TIME", help="begin at random within this time")
+    ] = None,
+) -> None:
+    """Fetch a list of models into the cache; one that fails stops none of the others."""
+    settings = Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+    progress = make_progress(settings)
+    try:
+        limit = _parsed("--max-size", as_size, max_size)
+        longest = _parsed("--jitter", as_time, jitter)
+        wanted = _read(listed, settings)
+        settings = with_password(settings, [each.reference for each in wanted])
+        if longest:
+            api.wait_at_random(longest, CANCEL)
+        code = _warm(wanted, settings, progress, limit=limit, metrics=metrics_file)
+    except OciPullError as error:
+        raise typer.Exit(_fail(error, settings, progress).exit_code) from error
+    raise typer.Exit(code)
+
+
+def _warm(
+    wanted: Sequence[Wanted],
+    settings: Settings,
+    progress: Progress,
+    *,
+    limit: int | None,
+    metrics: Path | None,
+) -> int:
+    """The exit code of the first failure, 0 without one."""
+    outcomes: list[Outcome] = []
+    shown = [progress]
+
+    def observer() -> Progress:
+        shown.append(make_progress(settings))
+        return shown[-1]
+
+    for each in api.warm(wanted, settings=settings, observer=observer, cancel=CANCEL):
+        outcomes.append(each)
+        shown[-1].close()
+        _tell(each, settings, shown[-1])
+    if metrics:
+        write_metrics(metrics, outcomes)
+    if limit is not None and not CANCEL.is_set():
+        keep = api.kept_names([*(each.reference for each in wanted), *settings.keep], settings)
+        limits = Limits(max_size=limit, keep=keep)
+        pruned = api.prune(limits, settings=settings, cancel=CANCEL)
+        if not settings.quiet:
+            output.tell(f"Pruned      {size(pruned.freed)} freed, {size(pruned.after)} left")
+    failed = [_meant(each.error) for each in outcomes if each.error]
+    if not settings.quiet:
+        fetched = sum(each.result.fetched_bytes for each in outcomes if each.result)
+        ready = len(outcomes) - len(failed)
+        left = f", {len(failed)} failed" if failed else ""
+        output.tell(f"Warm        {ready} of {len(wanted)} ready{left}, {size(fetched)} fetched")
+    return failed[0].exit_code if failed else 0
+
+
+def _tell(outcome: Outcome, settings: Settings, progress: Progress) -> None:
+    """The path on stdout, a line for people on stderr; or the error in both forms."""
+    if outcome.error:
+        _fail(outcome.error, settings, progress)
+        return
+    result = outcome.result
+    assert result
+    if not settings.quiet and settings.progress not in ("none", "json"):
+        state = "Up to date" if result.unchanged else "Ready"
+        took = duration(outcome.seconds)
+        fetched = size(result.fetched_bytes)
+        output.tell(f"{state:11} {result.reference}  {fetched} fetched in {took}")
+    match settings.format:
+        case "json":
+            output.emit(output.result_json(result, outcome.seconds))
+        case "text":
+            output.emit(output.result_text(result, outcome.seconds))
+        case _:
+            output.emit(str(result.path))
+
+
+def _meant(error: OciPullError) -> OciPullError:
+    """A cancel becomes the signal that asked for it."""
+    if isinstance(error, Cancelled):
+        return CANCEL.error("interrupted; what was fetched is kept, the same command continues")
+    return error
+
+
+def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
+    error = _meant(error)
+    progress.fail(error)
+    if settings.format == "json":
+        output.emit(output.error_json(error))
+    return error
+
+
+def _read(listed: str, settings: Settings) -> tuple[Wanted, ...]:
+    """The lines of the list; raises `InvalidSetting`."""
+    if listed == "-" and settings.password_stdin:
+        raise InvalidSetting("stdin cannot be the list and the password", hint="a file as the list")
+    try:
+        text = sys.stdin.read() if listed == "-" else Path(listed).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InvalidSetting(f"the list {listed} cannot be read: {reason}") from error
+    name = "stdin" if listed == "-" else listed
+    return parse_list(text, name, lambda each: api.check_wanted(each, settings))
+
+
+def _parsed(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise InvalidSetting(f"{flag}: {text!r} is not right: {error}") from error
