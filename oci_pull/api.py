@@ -23,6 +23,7 @@ from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.adapters.clock import Deadline, SystemClock
+from oci_pull.adapters.disk import remove_tree
 from oci_pull.adapters.family import FamilySource
 from oci_pull.adapters.hf_cache import HubCache
 from oci_pull.adapters.offline import OfflineSource
@@ -63,6 +64,8 @@ class Options(TypedDict, total=False):
     output: str | Path | None
     cache_dir: str | Path | None
     layout: str
+    no_cache: bool
+    link_mode: str
     keep_archives: bool
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -82,6 +85,7 @@ class Options(TypedDict, total=False):
     max_bytes: int | str | None
     no_space_check: bool
     offline: bool
+    stale_ok: bool
     authfile: str | Path | None
     username: str
     #: Of `username`; a program has it from wherever it keeps secrets. No option, no variable.
@@ -161,7 +165,10 @@ def _pull(
     """As `pull`; `engine` is the budget of several pulls."""
     with _workshop(reference, settings, observer, cancel, engine=engine) as shop:
         tools = Tools(shop.shelves, shop.destination, shop.space, shop.observer, shop.leases)
-        return run(shop.request, tools)
+        result = run(shop.request, tools)
+    if settings.no_cache:
+        remove_tree(settings.cache)
+    return result
 
 
 def warm(
@@ -183,7 +190,7 @@ def warm(
     from oci_pull.verbs.warm import warm
 
     engine = _engine(settings, settings.jobs)
-    inside = replace(settings, output=None)
+    inside = replace(settings, output=None, no_cache=False)
 
     def fetch(each: "Wanted") -> PullResult:
         own = inside.with_options(each.options)
@@ -326,12 +333,13 @@ def verify(
         pull(named, settings=plain, observer=observer, cancel=cancel)
 
     # The models are laid out in the cache, whatever else the environment says.
-    plain = replace(settings, output=None, include=(), exclude=(), root="")
-    store = DirectoryStore(Cache(settings.cache))
+    plain = replace(settings, output=None, no_cache=False, include=(), exclude=(), root="")
+    others = _others(settings, cancel)
+    store = DirectoryStore(Cache(settings.cache), others.store if others else None)
     name = locate(reference, settings) if reference else None
     nowhere = OfflineSource(name or Reference.parse("nowhere"))
     session = _engine(settings, settings.jobs).session(nowhere, store, observer, cancel)
-    examination = Examination(settings.cache, session, cancel, str(name or ""))
+    examination = Examination(settings.cache, session, cancel, store, str(name or ""))
     found = examination.examine()
     return examination.repair(found, fetch) if repair and found.damage else found
 
@@ -378,13 +386,15 @@ def _workshop(
     observer = observer or _Silent()
     offline = is_offline or settings.offline
     cache = Cache(settings.cache)
-    store = DirectoryStore(cache, reference=str(locator))
     is_checked = not settings.no_space_check
-    layers = DirectoryLayers(cache, is_space_checked=is_checked)
-    references = DirectoryReferences(cache, store)
+    others = _others(settings, cancel or _Never())
+    store = DirectoryStore(cache, others.store if others else None, str(locator))
+    layers = DirectoryLayers(cache, others.layers if others else None, is_space_checked=is_checked)
+    references = DirectoryReferences(cache, store, others.references if others else None)
     with ExitStack() as stack:
         cancel = stack.enter_context(_in_time(settings.timeout, cancel or _Never()))
-        images = DirectoryImages(cache, cancel, is_space_checked=is_checked)
+        behind = others.images if others else None
+        images = DirectoryImages(cache, cancel, behind, is_space_checked=is_checked)
         source = FamilySource(locator, OfflineSource(locator), OfflineSource)
         if not offline:
             sources = Sources(
@@ -423,6 +433,31 @@ def _workshop(
             observer,
             DirectoryLeases(cache),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Others:
+    """Caches that are looked into and never written, as one."""
+
+    store: DirectoryStore
+    layers: DirectoryLayers
+    images: DirectoryImages
+    references: DirectoryReferences
+
+
+def _others(settings: Settings, cancel: Cancel) -> _Others | None:
+    """Those that the configuration names, the first in front of the second; None without any."""
+    found: _Others | None = None
+    for path in reversed(settings.extra_cache_dirs):
+        cache = Cache(path.absolute())
+        store = DirectoryStore(cache, found.store if found else None)
+        found = _Others(
+            store,
+            DirectoryLayers(cache, found.layers if found else None),
+            DirectoryImages(cache, cancel, found.images if found else None),
+            DirectoryReferences(cache, store, found.references if found else None),
+        )
+    return found
 
 
 def _engine(settings: Settings, jobs: int) -> Engine:
@@ -492,10 +527,15 @@ def _destination(
                 hint="HF_HUB_CACHE=DIR",
             )
         name, tag = hub_id(locator), getattr(locator, "tag", None)
-        return HubCache(settings.hub_cache.absolute(), name, tag, contents, cancel)
+        return HubCache(
+            settings.hub_cache.absolute(), name, tag, contents, cancel, settings.link_mode
+        )
     if settings.output:
-        return OutputDirectory(settings.output.absolute(), contents, observer, cancel)
-    return CacheTrees(contents.store.cache, contents, cancel)
+        return OutputDirectory(
+            settings.output.absolute(), contents, observer, cancel, settings.link_mode
+        )
+    others = tuple(Cache(path.absolute()) for path in settings.extra_cache_dirs)
+    return CacheTrees(contents.store.cache, contents, cancel, settings.link_mode, others)
 
 
 def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Request:
@@ -513,5 +553,6 @@ def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Reque
         platform=settings.platform,
         variant=dict(settings.select),
         offline=is_offline,
+        stale_ok=settings.stale_ok,
         keep_archives=settings.keep_archives,
     )

@@ -15,6 +15,7 @@ from oci_pull.errors import (
     NotFoundError,
     PackagingError,
     RefusedError,
+    TransferError,
     Unsupported,
     Vanished,
 )
@@ -74,6 +75,8 @@ class Request:
     platform: Platform | None = None
     variant: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
+    #: Where the registry cannot be reached, what the tag was last seen to be is good enough.
+    stale_ok: bool = False
     keep_archives: bool = False
 
 
@@ -100,6 +103,8 @@ class Resolution:
     digest: Digest
     document: Document
     manifest: Manifest
+    #: Why nobody could be asked what the tag is now; empty where somebody was, or need not be.
+    stale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +139,22 @@ def resolve(request: Request, shelves: Shelves) -> Resolution:
         InvalidManifest, PlatformUnknown, SeveralVariants: it gave something else.
         NotCached: offline, and not in the cache.
     """
-    first = named_document(request, shelves)
+    try:
+        first = named_document(request, shelves)
+    except TransferError as error:
+        if not request.stale_ok:
+            raise
+        return _last_seen(request, shelves, error)
     return Resolution(first.descriptor.digest, first, meant(first, request, shelves))
+
+
+def _last_seen(request: Request, shelves: Shelves, error: TransferError) -> Resolution:
+    """What is in the cache of it; raises `error` where that is nothing."""
+    try:
+        found = resolve(replace(request, offline=True), shelves)
+    except NotCached:
+        raise error from None
+    return replace(found, stale=error.message)
 
 
 def meant(document: Document, request: Request, shelves: Shelves) -> Manifest:

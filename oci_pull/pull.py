@@ -59,6 +59,8 @@ class PullResult:
     servable: bool
     #: The one file to hand to the engine, where it wants a file and not the directory.
     primary: Path | None
+    #: How the directory has its weights, see `Receipt.link`.
+    link: str = ""
 
     @property
     def size(self) -> int:
@@ -76,6 +78,9 @@ def pull(request: Request, tools: Tools) -> PullResult:
     shelves = tools.shelves
     tools.destination.check()
     found = resolve(request, shelves)
+    if found.stale:
+        last = f"{found.digest.algorithm}:{found.digest.short}, as it was last seen"
+        tools.observer.on(Warned(f"{request.reference} is {last}: {found.stale}"))
     manifest, key = found.manifest.descriptor.digest, request.selection.key
     if tree := tools.destination.find(request.reference, manifest, key):
         if _has_moved(request, found, shelves):
@@ -236,6 +241,7 @@ def _result(
         warnings=_warnings(tree),
         servable=receipt.servable,
         primary=_primary(tree),
+        link=receipt.link,
     )
 
 

@@ -31,6 +31,7 @@ from oci_pull.options import (
     shown,
     size,
 )
+from oci_pull.packaging.path import RESERVED
 from oci_pull.places import config_home, home_of, places
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ DEFAULT = "default"
 _ETC = Path("/etc")
 FORMATS = ("path", "text", "json")
 LAYOUTS = ("dir", "hf")
+LINK_MODES = ("auto", "reflink", "hardlink", "symlink", "copy")
 PROGRESSES = ("auto", "bar", "plain", "json", "none")
 
 
@@ -83,6 +85,19 @@ class Settings:
     layout: str = _option(
         "dir",
         Option(one_of(*LAYOUTS), "LAYOUT", "where", "dir, or hf: the Hugging Face hub cache"),
+    )
+    no_cache: bool = _option(
+        default=False,
+        option=Option(as_boolean, "", "where", "with -o: one copy there, and nothing in the cache"),
+    )
+    link_mode: str = _option(
+        "auto",
+        Option(
+            one_of(*LINK_MODES),
+            "HOW",
+            "where",
+            "weights: auto, reflink, hardlink, symlink or copy",
+        ),
     )
     keep_archives: bool = _option(
         default=False,
@@ -135,6 +150,10 @@ class Settings:
     )
     offline: bool = _option(
         default=False, option=Option(as_boolean, "", "how", "use what is cached, ask nobody")
+    )
+    stale_ok: bool = _option(
+        default=False,
+        option=Option(as_boolean, "", "how", "take what is cached where nobody answers"),
     )
     config: Path | None = _option(
         None, Option(as_path, "FILE", "how", "settings, instead of the usual files")
@@ -307,7 +326,14 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """The cache directory; raises `InvalidSetting` where nothing names one."""
+        """The cache directory; raises `InvalidSetting` where nothing names one.
+
+        Without a cache it is one inside the output, and there until that is complete.
+        """
+        if self.no_cache:
+            if self.output is None or self.layout == "hf":
+                raise InvalidSetting("--no-cache is for a directory of one's own", hint="-o DIR")
+            return self.output.absolute() / RESERVED / "cache"
         chosen = self.cache_dir or self.default_cache
         if chosen is None:
             raise InvalidSetting(

@@ -18,6 +18,10 @@ from oci_pull.ports import Cancel
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _READ_ONLY = 0o444
+#: The ways of giving a file to a directory; `auto` takes the first of its own that works.
+AUTO = "auto"
+LINK_MODES = (AUTO, "reflink", "hardlink", "symlink", "copy")
+_AUTOMATIC = ("reflink", "hardlink", "copy")
 #: Copied between two looks at whether to stop (bytes).
 _CHUNK = 1024 * 1024
 #: _IOW(0x94, 9, int) of linux/fs.h: share the blocks of another file.
@@ -121,21 +125,48 @@ def nearest(path: Path) -> Path:
     return next(each for each in (path, *path.absolute().parents) if each.exists())
 
 
-def place(source: Path, target: Path, cancel: Cancel) -> None:
-    """Give `target`, which must not exist, the content of `source`, sharing its blocks if possible.
+def place(
+    source: Path, target: Path, cancel: Cancel, mode: str = AUTO, *, name: str | None = None
+) -> str:
+    """Give `target`, which must not exist, the content of `source`; the way in which it has it.
 
-    A reflink, else a hard link, else a copy; read-only. Raises `OSError`, `Cancelled`.
+    By the wanted way, or by the first that works of reflink, hard link and copy; read-only. `name`
+    is what a symbolic link calls the source, where that is not its path.
+
+    Raises:
+        NotWritable: the wanted way does not work here.
+        OSError, Cancelled: nor does any other, or it was stopped.
     """
-    if reflink(source, target):
-        target.chmod(_READ_ONLY)
-        return
-    try:
-        # Not followed: a cache may be reached through links, its blobs never are links.
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise
-        copy(source, target, cancel, mode=_READ_ONLY)
+    for way in _AUTOMATIC if mode == AUTO else (mode,):
+        if _placed(way, source, target, cancel, name or str(source)):
+            return way
+    raise NotWritable(
+        f"no {mode} of {source} can be made at {target.parent}: the file system has none",
+        hint="--link-mode auto",
+    )
+
+
+def _placed(way: str, source: Path, target: Path, cancel: Cancel, name: str) -> bool:
+    """Whether it could be done in this way; raises `OSError` where it is not for the way."""
+    match way:
+        case "reflink":
+            if not reflink(source, target):
+                return False
+            target.chmod(_READ_ONLY)
+        case "copy":
+            copy(source, target, cancel, mode=_READ_ONLY)
+        case _:
+            try:
+                if way == "symlink":
+                    target.symlink_to(name)
+                else:
+                    # Not followed: a cache may be reached through links, its blobs never are links.
+                    os.link(source, target, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise
+                return False
+    return True
 
 
 def copy(source: Path, target: Path, cancel: Cancel, *, mode: int) -> None:

@@ -13,6 +13,7 @@ from oci_pull.adapters.cache.contents import Contents
 from oci_pull.adapters.cache.owner import Owner, remove_dead
 from oci_pull.adapters.cache.trees import RECEIPT, is_complete, read_receipt
 from oci_pull.adapters.disk import (
+    AUTO,
     nearest,
     place,
     remove_tree,
@@ -42,6 +43,8 @@ class HubCache:
     tag: str | None
     contents: Contents
     cancel: Cancel
+    #: Of its blobs to those of the cache; see `disk.place`.
+    link_mode: str = AUTO
 
     @property
     def path(self) -> Path:
@@ -89,10 +92,13 @@ class HubCache:
 
     def added(self, layout: Layout, unpacked: int) -> int:
         """What has to be copied, in bytes: nothing, unless it is on another file system."""
+        if self.link_mode not in (AUTO, "copy"):
+            return 0
         with writing(self.path):
             cache = nearest(self.contents.store.cache.root)
-            if nearest(self.path).stat().st_dev == cache.stat().st_dev:
-                return 0
+            is_one = nearest(self.path).stat().st_dev == cache.stat().st_dev
+        if is_one and self.link_mode == AUTO:
+            return 0
         new = {file.digest: file.size for file in layout.files if not self.has(file)}
         return unpacked + sum(new.values())
 
@@ -149,7 +155,8 @@ class _Staged:
         if not self.target.has(file):
             new = self.directory / RESERVED / "blob"
             new.parent.mkdir(exist_ok=True)
-            place(self.target.contents.path(file), new, self.target.cancel)
+            source = self.target.contents.path(file)
+            place(source, new, self.target.cancel, self.target.link_mode)
             blob.parent.mkdir(exist_ok=True)
             new.replace(blob)
             # A rename of a link to the same file removes nothing.

@@ -14,6 +14,7 @@ from oci_pull.adapters.cache.contents import Contents
 from oci_pull.adapters.cache.owner import Owner, remove_dead
 from oci_pull.adapters.cache.trees import RECEIPT, read_receipt
 from oci_pull.adapters.disk import (
+    AUTO,
     copy,
     nearest,
     place,
@@ -50,6 +51,8 @@ class OutputDirectory:
     contents: Contents
     observer: Observer
     cancel: Cancel
+    #: Of what is not small; see `disk.place`.
+    link_mode: str = AUTO
 
     def check(self) -> None:
         """Refuse a target that is not ours to fill.
@@ -92,14 +95,15 @@ class OutputDirectory:
         with writing(self.path):
             cache = nearest(self.contents.store.cache.root)
             is_elsewhere = nearest(self.path).stat().st_dev != cache.stat().st_dev
+        is_copied = self.link_mode == "copy" or (self.link_mode == AUTO and is_elsewhere)
         receipt = read_receipt(self.path)
         here = {file.path: file for file in receipt.files} if receipt else {}
-        size = unpacked if is_elsewhere else 0
+        size = unpacked if is_copied else 0
         for file in layout.files:
             before = here.get(file.path)
             if file.size >= _SMALL:
                 stays = before and before.digest == file.digest and self.is_intact(before)
-                size += file.size if is_elsewhere and not stays else 0
+                size += file.size if is_copied and not stays else 0
             else:
                 size += file.size
         return size
@@ -151,6 +155,8 @@ class _Staged:
     layout: Layout
     directory: Path
     _placed: dict[RelPath, PlacedFile] = field(default_factory=dict)
+    #: The ways in which weights were placed.
+    _ways: set[str] = field(default_factory=set)
 
     def build(self) -> None:
         """Place every file that is not there already as it should be; raises `DiskError`."""
@@ -182,7 +188,7 @@ class _Staged:
         if file.size < _SMALL:
             copy(source, target, self.target.cancel, mode=_EDITABLE)
         else:
-            place(source, target, self.target.cancel)
+            self._ways.add(place(source, target, self.target.cancel, self.target.link_mode))
         return PlacedFile(file.path, file.size, file.digest, is_linked=file.size >= _SMALL)
 
     def _new(self, path: RelPath) -> Path:
@@ -205,7 +211,14 @@ class _Staged:
             DiskError: it cannot be written; the same command again goes on from there.
         """
         old = self._old_files()
-        receipt = receipt.with_files(tuple(self._placed[file.path] for file in receipt.files))
+        files = tuple(self._placed[file.path] for file in receipt.files)
+        before = read_receipt(self.target.path)
+        kept = (before.link,) if before and before.link and not self._ways else ()
+        receipt = receipt.with_files(files, "+".join(sorted((*self._ways, *kept))))
+        cache = self.target.contents.store.cache.root
+        is_passing = cache.is_relative_to(self.target.path)
+        if self.target.link_mode == AUTO and "copy" in self._ways and not is_passing:
+            self._tell_of_copies()
         gone = old.keys() - self._placed.keys()
         in_the_way = {path for path in gone if self._is_in_the_way(path)}
         with writing(self.target.path):
@@ -219,6 +232,15 @@ class _Staged:
         write_file(self.target.path / RECEIPT, receipt.to_json())
         sync_directory(self.target.path)
         return Tree(self.target.path, receipt)
+
+    def _tell_of_copies(self) -> None:
+        self.target.observer.on(
+            Warned(
+                f"the weights are on disk twice, in {self.target.path} and in the cache: "
+                "nothing can link one to the other; --no-cache, or --cache-dir on the same file "
+                "system, leaves one"
+            )
+        )
 
     def _is_in_the_way(self, old: RelPath) -> bool:
         """Whether a file that is gone has the name of a directory, or is in one that is a file."""

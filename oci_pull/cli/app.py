@@ -130,7 +130,7 @@ def _pull(reference: str, settings: Settings, progress: Progress) -> None:
     seconds = time.monotonic() - begun
     progress.close()
     if not settings.quiet and settings.progress not in ("none", "json"):
-        _say_how_it_went(result, seconds)
+        _say_how_it_went(result, seconds, is_laid_out=settings.output is not None)
     match settings.format:
         case "json":
             output.emit(output.result_json(result, seconds))
@@ -143,7 +143,7 @@ def _pull(reference: str, settings: Settings, progress: Progress) -> None:
         output.tell(f"Next        {serve_command(result.path, result.primary)}")
 
 
-def _say_how_it_went(result: PullResult, seconds: float) -> None:
+def _say_how_it_went(result: PullResult, seconds: float, *, is_laid_out: bool) -> None:
     digest = f"{result.digest.algorithm}:{result.digest.short}"
     if result.unchanged:
         output.tell(
@@ -155,6 +155,7 @@ def _say_how_it_went(result: PullResult, seconds: float) -> None:
         output.tell(
             f"Ready       {size(result.size)} in {duration(seconds)}"
             f" ({size(result.fetched_bytes)} fetched{reused}), verified"
+            + (f", by {result.link}" if is_laid_out and result.link else "")
         )
 
 

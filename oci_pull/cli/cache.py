@@ -12,7 +12,7 @@ import typer
 
 from oci_pull import api
 from oci_pull.cli import output
-from oci_pull.cli.columns import several
+from oci_pull.cli.columns import several, with_note
 from oci_pull.cli.options import NETWORK, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.signals import CANCEL
@@ -32,6 +32,8 @@ cache = typer.Typer(help="What is in the cache.", no_args_is_help=True, rich_mar
 _COMMON = ("cache_dir", "config", "format")
 #: The least that a name is given in a terminal, however narrow.
 _LEAST = 20
+#: Of what is said below the name of a candidate.
+_INDENT = 14
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 
@@ -156,9 +158,10 @@ def verdict_lines(verdicts: Sequence[Verdict], *, is_dry: bool, is_detailed: boo
     for each in verdicts:
         if each.goes:
             shared = f" ({size(each.shared)} shared with others stay)" if each.shared else ""
-            yield f"{goes:12}  {each.name}  frees {size(each.frees)}{shared}  {each.why}"
+            note = f"frees {size(each.frees)}{shared}  {each.why}"
+            yield from with_note(f"{goes:12}  {each.name}", note, _INDENT)
         elif is_detailed:
-            yield f"{'keeps':12}  {each.name}  {size(each.frees)}  {each.why}"
+            yield from with_note(f"{'keeps':12}  {each.name}", each.why, _INDENT)
 
 
 def pruning_text(found: Pruning, limits: Limits | None, *, is_dry: bool) -> str:

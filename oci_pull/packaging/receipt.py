@@ -41,15 +41,18 @@ class Receipt:
     #: What the cache needs to make the tree again: documents, configs, layers, those of parents as
     #: well. Empty where an earlier release wrote the receipt.
     needs: tuple[Digest, ...] = ()
+    #: How the directory has its weights: `reflink`, `hardlink`, `symlink`, `copy`; empty where it
+    #: has none, or an earlier release wrote the receipt.
+    link: str = ""
 
     @property
     def size(self) -> int:
         """The sum of the files in bytes."""
         return sum(file.size for file in self.files)
 
-    def with_files(self, files: tuple[PlacedFile, ...]) -> Self:
-        """The same receipt for files as they were really placed."""
-        return replace(self, files=files)
+    def with_files(self, files: tuple[PlacedFile, ...], link: str) -> Self:
+        """The same receipt for files as they were really placed, the weights in this way."""
+        return replace(self, files=files, link=link)
 
     def to_json(self) -> bytes:
         """The bytes of `receipt.json`."""
@@ -68,6 +71,7 @@ class Receipt:
             "primary": str(self.primary) if self.primary else None,
             "warnings": list(self.warnings),
             "needs": [str(digest) for digest in self.needs],
+            "link": self.link,
             "files": [
                 {
                     "path": str(file.path),
@@ -112,4 +116,5 @@ class Receipt:
             primary=RelPath.parse(value["primary"]) if value["primary"] else None,
             warnings=tuple(str(each) for each in value["warnings"]),
             needs=tuple(Digest.parse(each) for each in value.get("needs", ())),
+            link=str(value.get("link", "")),
         )

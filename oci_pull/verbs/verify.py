@@ -46,6 +46,8 @@ class Examination:
     root: Path
     fetcher: Fetcher
     cancel: Cancel
+    #: Where manifests are that are not in the cache itself.
+    store: DirectoryStore
     #: The reference that it is about; all of the cache without one.
     name: str = ""
 
@@ -66,7 +68,7 @@ class Examination:
         intact = frozenset(whole)
         paths = [tree.path for tree in trees] if self.name else list(audit.directories(cache))
         of_trees = self.fetcher.map(
-            lambda path: audit.tree_damage(cache, path, intact, self.cancel), paths
+            lambda path: audit.tree_damage(path, intact, self.store.recall, self.cancel), paths
         )
         damage += [each for each in of_trees if each]
         if not self.name:

@@ -124,11 +124,15 @@ def directories(cache: Cache) -> Iterator[Path]:
 
 
 def tree_damage(
-    cache: Cache, path: Path, intact: Collection[tuple[int, int]], cancel: Cancel
+    path: Path,
+    intact: Collection[tuple[int, int]],
+    recall: Callable[[Digest], bytes | None],
+    cancel: Cancel,
 ) -> Damage | None:
     """What is wrong with a tree; a file that is a link to something intact is not read again.
 
-    `intact` are the inodes of blobs and unpacked files that were read. Raises `Cancelled`.
+    `intact` are the inodes of blobs and unpacked files that were read; `recall` has manifests.
+    Raises `Cancelled`.
     """
     receipt = read_receipt(path)
     if receipt is None:
@@ -144,7 +148,7 @@ def tree_damage(
                 return Damage(Part.TREE, path, f"{file.path} has other content")
         except OSError as error:
             return Damage(Part.TREE, path, f"{file.path}: {error.strerror}")
-    raw = _bytes(cache.blob(receipt.manifest.digest))
+    raw = recall(receipt.manifest.digest)
     try:
         is_manifest = raw is not None and isinstance(
             parse_document(raw, digest=receipt.manifest.digest), Manifest

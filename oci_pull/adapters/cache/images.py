@@ -75,7 +75,10 @@ class DirectoryImages:
 
     def path(self, image: Digest, root: str, content: Digest) -> Path:
         """Where the content of a file of an image's model is."""
-        return self.cache.merged(image, root) / FILES / content.hex
+        found = self.cache.merged(image, root) / FILES / content.hex
+        if self.behind and not found.exists():
+            return self.behind.path(image, root, content)
+        return found
 
     def write(
         self, image: ApplyLayers, model: ImageModel, blobs: Mapping[Digest, StoredBlob]

@@ -57,7 +57,10 @@ class DirectoryLayers:
             self.cache.layer(archive.digest, is_bare=is_bare) / FILES / content.hex
             for is_bare in (False, True)
         )
-        return bare if bare.exists() else tar
+        found = bare if bare.exists() else tar
+        if self.behind and not found.exists():
+            return self.behind.path(archive, content)
+        return found
 
 
 def _directory(cache: Cache, operation: UnpackArchive) -> Path:

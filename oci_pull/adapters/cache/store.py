@@ -22,7 +22,7 @@ class DirectoryStore:
     """The blobs of a cache, and what is known of documents."""
 
     cache: Cache
-    #: Looked into and never written: what a dry run finds, though it keeps nothing.
+    #: Looked into and never written: a cache of others, or what a dry run does not add to.
     behind: "DirectoryStore | None" = None
     #: What is being pulled, as text: unfinished blobs are marked with it.
     reference: str = ""

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from oci_pull.adapters.cache.contents import Contents
 from oci_pull.adapters.cache.owner import Owner, remove_dead
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import (
+    AUTO,
     place,
     remove_tree,
     rename_tree,
@@ -36,12 +37,20 @@ class CacheTrees:
     cache: Cache
     contents: Contents
     cancel: Cancel
+    #: See `disk.place`.
+    link_mode: str = AUTO
+    #: Caches whose trees are taken as they are, before any is made here; never written.
+    others: tuple[Cache, ...] = ()
 
     def check(self) -> None:
         """Nothing can be known here before the cache is needed: hits work where it is read-only."""
 
     def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:
-        """The complete tree of a manifest, stamped as used."""
+        """The complete tree of a manifest, stamped as used unless it is in a cache of others."""
+        for other in self.others:
+            there = other.tree(reference, manifest, selection)
+            if receipt := _whole(there, manifest):
+                return Tree(there, receipt)
         path = self.cache.tree(reference, manifest, selection)
         receipt = _whole(path, manifest)
         if receipt is None:
@@ -50,8 +59,10 @@ class CacheTrees:
         return Tree(path, receipt)
 
     def added(self, layout: Layout, unpacked: int) -> int:
-        """Links and a receipt take no room."""
-        return 0
+        """Links and a receipt take no room; copies were asked for."""
+        if self.link_mode != "copy":
+            return 0
+        return unpacked + sum(file.size for file in layout.files)
 
     def stage(
         self, reference: Locator, manifest: Digest, selection: str, layout: Layout
@@ -63,6 +74,7 @@ class CacheTrees:
             self.cache.tree(reference, manifest, selection),
             self.cache.used(reference, manifest, selection),
             layout,
+            self.link_mode,
         )
         staged.build(self.contents, self.cancel)
         return staged
@@ -115,6 +127,9 @@ class _Staged:
     final: Path
     used: Path
     layout: Layout
+    link_mode: str
+    #: The ways in which files were placed.
+    _ways: set[str] = field(default_factory=set)
 
     def build(self, contents: Contents, cancel: Cancel) -> None:
         """Place every file; raises `DiskError`, `Cancelled`."""
@@ -124,7 +139,11 @@ class _Staged:
                 for file in self.layout.files:
                     target = self.directory.joinpath(*file.path.parts)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    place(contents.path(file), target, cancel)
+                    source = contents.path(file)
+                    # Of the final place, and relative: a cache can be moved.
+                    final = self.final.joinpath(*file.path.parts)
+                    name = os.path.relpath(source, final.parent)
+                    self._ways.add(place(source, target, cancel, self.link_mode, name=name))
         except BaseException:
             self.discard()
             raise
@@ -135,8 +154,17 @@ class _Staged:
 
     def read(self, path: RelPath, limit: int) -> bytes:
         """The first `limit` bytes of a file."""
-        with self.directory.joinpath(*path.parts).open("rb") as file:
+        with self._content(path).open("rb") as file:
             return file.read(limit)
+
+    def _content(self, path: RelPath) -> Path:
+        """A file of the tree; a symbolic link leads there from its final place only."""
+        staged = self.directory.joinpath(*path.parts)
+        if not staged.is_symlink():
+            return staged
+        # Spelled out: the directories above the final place may not be there yet.
+        final = self.final.joinpath(*path.parts).parent
+        return Path(os.path.normpath(final / staged.readlink()))
 
     def publish(self, receipt: Receipt) -> Tree:
         """Give it its final name, whole; what has that name and is damaged makes room.
@@ -144,6 +172,7 @@ class _Staged:
         Raises:
             DiskError: it cannot be.
         """
+        receipt = receipt.with_files(receipt.files, "+".join(sorted(self._ways)))
         write_file(self.directory / RECEIPT, receipt.to_json(), _READ_ONLY)
         with writing(self.final):
             for directory, _, _ in os.walk(self.directory):
