@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from oci_pull.ports import Cancel
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _READ_ONLY = 0o444
+_DIRECTORY = 0o755
 #: The ways of giving a file to a directory; `auto` takes the first of its own that works.
 AUTO = "auto"
 LINK_MODES = (AUTO, "reflink", "hardlink", "symlink", "copy")
@@ -71,7 +73,10 @@ def sync_directory(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Give `path` this content at once and durably, or leave it as it was; raises `DiskError`."""
+    """Give `path` this content at once and durably, or leave it as it was; raises `DiskError`.
+
+    What may be written by its owner may be by whomever the umask leaves: caches are shared.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
@@ -80,11 +85,21 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+                if mode & stat.S_IWUSR:
+                    mode |= stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             temporary.chmod(mode)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
+
+
+def open_to_all(directory: Path) -> None:
+    """Everybody can look into a directory, whatever the umask; what else may be done stays.
+
+    So it keeps the group of a directory that is shared (setgid). Raises `OSError`.
+    """
+    directory.chmod(stat.S_IMODE(directory.stat().st_mode) | _DIRECTORY)
 
 
 def preallocate(descriptor: int, size: int) -> None:

@@ -17,6 +17,7 @@ from oci_pull.adapters.disk import (
     AUTO,
     copy,
     nearest,
+    open_to_all,
     place,
     remove_tree,
     sync_directory,
@@ -36,7 +37,6 @@ from oci_pull.ports import Cancel, Observer, StagedTree, Tree
 _SMALL = 1_000_000
 _CHUNK = 1024 * 1024
 _EDITABLE = 0o644
-_DIRECTORY = 0o755
 #: What an engine looks for first comes last, so that it fails at once on half a tree.
 _LAST = "config.json"
 #: What is in a directory that counts as empty: our own, and what ext4 puts into a new volume.
@@ -138,7 +138,7 @@ def _make_directories(path: Path) -> None:
     if not path.is_dir():
         _make_directories(path.parent)
         path.mkdir(exist_ok=True)
-        path.chmod(_DIRECTORY)
+        open_to_all(path)
 
 
 def _digest_of(path: Path) -> Digest:

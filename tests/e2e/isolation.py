@@ -114,6 +114,12 @@ def as_stranger() -> tuple[str, ...]:
     return ("setpriv", *ids, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--")
 
 
+def as_member(user: int, group: int) -> tuple[str, ...]:
+    """What runs a program as a user that has no account and is of a group."""
+    ids = (f"--reuid={user}", f"--regid={user}", f"--groups={group}")
+    return ("setpriv", *ids, "--bounding-set=-all", "--inh-caps=-all", "--")
+
+
 @contextmanager
 def public_directory() -> Iterator[Path]:
     """A directory that every user can enter and write to, as no directory of pytest is."""

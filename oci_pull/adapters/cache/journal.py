@@ -17,7 +17,8 @@ _RECORD = struct.Struct("<QQI")
 _SPAN = struct.Struct("<QQ")
 #: A journal with more records than this is written anew when it is opened.
 _MANY = 4096
-_WRITABLE = 0o644
+#: Less what the umask takes: another of the group may go on.
+_WRITABLE = 0o666
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ What has neither an owner's name nor none is not ours, and is left alone.
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,8 @@ _JOURNAL = "journal"
 #: What was being pulled when the partial was begun, as text.
 _REFERENCE = "reference"
 _READ_ONLY = 0o444
-_WRITABLE = 0o644
+#: Less what the umask takes: another of the group may go on.
+_WRITABLE = 0o666
 #: An owner on another machine that has not been heard of for so long is dead (seconds).
 _SILENCE = 60.0
 #: The name of a directory that its owner gave up.
@@ -235,11 +237,17 @@ class OwnedPartial:
                 raise
 
     def _open(self) -> None:
-        with suppress(OSError):
-            # Read-only already, if its owner was killed just before the final name.
-            (self._directory / _DATA).chmod(_WRITABLE)
+        data = self._directory / _DATA
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._data = os.open(self._directory / _DATA, flags, _WRITABLE)
+        with suppress(FileNotFoundError):
+            found = data.stat()
+            if found.st_uid != os.geteuid() != 0:
+                # Of another of the group, who alone may say what may be done with it.
+                _copy_away(data)
+            elif not found.st_mode & stat.S_IWUSR:
+                # Its owner was killed just before the final name.
+                data.chmod(stat.S_IMODE(found.st_mode) | stat.S_IWUSR)
+        self._data = os.open(data, flags, _WRITABLE)
 
     @property
     def present(self) -> tuple[Span, ...]:

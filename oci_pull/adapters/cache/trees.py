@@ -11,6 +11,7 @@ from oci_pull.adapters.cache.owner import Owner, remove_dead
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import (
     AUTO,
+    open_to_all,
     place,
     remove_tree,
     rename_tree,
@@ -27,7 +28,6 @@ from oci_pull.ports import Cancel, StagedTree, Tree
 
 RECEIPT = Path(RESERVED) / "receipt.json"
 _READ_ONLY = 0o444
-_DIRECTORY = 0o755
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class _Staged:
         write_file(self.directory / RECEIPT, receipt.to_json(), _READ_ONLY)
         with writing(self.final):
             for directory, _, _ in os.walk(self.directory):
-                Path(directory).chmod(_DIRECTORY)
+                open_to_all(Path(directory))
                 sync_directory(Path(directory))
             self.final.parent.mkdir(parents=True, exist_ok=True)
             manifest = receipt.manifest.digest
