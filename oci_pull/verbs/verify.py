@@ -73,6 +73,8 @@ class Examination:
         damage += [each for each in of_trees if each]
         if not self.name:
             references = DirectoryReferences(cache, DirectoryStore(cache))
+            damage += audit.damaged_directories(cache)
+            damage += audit.damaged_partials(cache)
             damage += audit.damaged_listings(cache)
             damage += audit.damaged_references(cache)
             damage += audit.damaged_index(cache, references.index)
@@ -97,6 +99,9 @@ class Examination:
             self._found_again(cache, each.path, fetch)
             for each in found.damage
             if each.part is Part.TREE and each.path not in known
+        ]
+        again += [
+            (str(each.path), each.why) for each in found.damage if each.part is Part.DIRECTORY
         ]
         lost = [(name, problem) for name, problem in again if problem]
         references = DirectoryReferences(cache, DirectoryStore(cache))
@@ -153,8 +158,8 @@ def _tried(fetch: Fetch, reference: str) -> str:
 
 def _put_away(cache: Cache, damage: Damage) -> None:
     """What is damaged has no final name any more."""
-    if damage.part is Part.INDEX:
-        # It is written anew.
+    if damage.part in (Part.INDEX, Part.DIRECTORY):
+        # The first is written anew; what is wrong with the second is for its owner to change.
         return
     aside = cache.incomplete / f"damaged-{Owner.new()}"
     with writing(damage.path):

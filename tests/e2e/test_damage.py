@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.disk import assert_sound, assert_tree
 from tests.e2e.models import MIB, archive_layer, model, pack_around, put, raw_layer
+from tests.fakes.registry import BlobFaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,3 +184,33 @@ def test_a_clock_that_jumped_harms_nothing(oci_pull: Command, reference: str) ->
     oci_pull("cache", "prune", "-y", "--older-than", "1d").must_succeed()
     assert oci_pull("--offline", reference).path == tree
     assert "0 s ago" in oci_pull("cache", "ls").stdout
+
+
+def test_a_directory_that_cannot_be_read_is_not_taken_for_right(
+    oci_pull: Command, reference: str
+) -> None:
+    oci_pull(reference).must_succeed()
+    shutil.rmtree(oci_pull.cache / "refs")
+    (oci_pull.cache / "refs").write_text("a file")
+    run = oci_pull("cache", "verify", "--repair").must_fail(8)
+    assert "directory" in run.stdout
+
+
+def test_an_unfinished_blob_whose_journal_is_garbage_is_fetched_again(
+    registry: FakeRegistry, oci_pull: Command, reference: str
+) -> None:
+    registry.blob_faults = BlobFaults(cut_after=MIB // 2)
+    oci_pull("-j", "1", "--retries", "0", reference).must_fail(5)
+    registry.blob_faults = BlobFaults()
+    (journal,) = (oci_pull.cache / "partial").rglob("journal")
+    for name, harm in {"garbage": _garbage, "long": _prolong}.items():
+        target = journal if name == "garbage" else journal.with_name("data")
+        harm(target)
+    run = oci_pull("cache", "verify").must_fail(8)
+    assert "partial" in run.stdout
+    oci_pull("cache", "verify", "--repair").must_succeed()
+    assert_tree(oci_pull(reference).path, _FILES)
+
+
+def _prolong(path: Path) -> None:
+    os.truncate(path, path.stat().st_size * 2)

@@ -8,7 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_pull.adapters.cache import journal
 from oci_pull.adapters.cache.file_set import FILES, read_members
+from oci_pull.adapters.cache.partial import FREE
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.trees import read_receipt
 from oci_pull.errors import Cancelled, OciPullError
@@ -22,6 +24,8 @@ _CHUNK = 1024 * 1024
 class Part(enum.Enum):
     """What of a cache is damaged."""
 
+    DIRECTORY = "directory"
+    PARTIAL = "partial"
     BLOB = "blob"
     LAYER = "layer"
     TREE = "tree"
@@ -156,6 +160,31 @@ def tree_damage(
     except OciPullError:
         is_manifest = False
     return None if is_manifest else Damage(Part.TREE, path, "its manifest is not in the cache")
+
+
+def damaged_directories(cache: Cache) -> Iterator[Damage]:
+    """What belongs to the cache and cannot be read, so that what is in it is not known."""
+    for top in ("blobs", "layers", "models", "refs", "partial"):
+        if not (cache.root / top).exists():
+            continue
+        unread: list[OSError] = []
+        for _, _, _ in os.walk(cache.root / top, onerror=unread.append):
+            pass
+        for error in unread:
+            path = Path(error.filename)
+            yield Damage(Part.DIRECTORY, path, f"it cannot be read: {error.strerror}")
+
+
+def damaged_partials(cache: Cache) -> Iterator[Damage]:
+    """Unfinished blobs whose journal says nothing; what they hold is fetched again."""
+    for home in _entries(cache.root / "partial"):
+        for path in _entries(home):
+            is_idle = path.name == FREE
+            data, journal_of = path / "data", path / "journal"
+            if is_idle and data.is_file() and journal_of.is_file():
+                size = data.stat().st_size
+                if not journal.read(journal_of, home.name, size).records:
+                    yield Damage(Part.PARTIAL, path, "its journal cannot be read")
 
 
 def damaged_references(cache: Cache) -> Iterator[Damage]:

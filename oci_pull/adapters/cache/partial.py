@@ -34,7 +34,7 @@ _WRITABLE = 0o666
 #: An owner on another machine that has not been heard of for so long is dead (seconds).
 _SILENCE = 60.0
 #: The name of a directory that its owner gave up.
-_FREE = "free"
+FREE = "free"
 
 
 def claim(cache: Cache, blob: Descriptor, reference: str = "") -> "OwnedPartial | Taken":
@@ -148,7 +148,7 @@ def _entry(home: Path) -> Path | None:
             names = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return None
-    known = (name for name in sorted(names) if name == _FREE or Owner.parse(name))
+    known = (name for name in sorted(names) if name == FREE or Owner.parse(name))
     return next((home / name for name in known), None)
 
 
@@ -330,7 +330,7 @@ class OwnedPartial:
     def _set_free(self) -> None:
         # Gone already after a commit, or somebody else's by now: both are fine.
         with suppress(OSError):
-            self._directory.rename(self._directory.with_name(_FREE))
+            self._directory.rename(self._directory.with_name(FREE))
 
     def _start_over(self) -> None:
         self._journal.clear()
