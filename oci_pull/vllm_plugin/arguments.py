@@ -73,7 +73,9 @@ def _with_revision(reference: str, revision: str | None) -> str:
     if not revision:
         return reference
     if ":" in reference.rpartition("/")[2] or "@" in reference:
-        _log.warning("oci-pull: --revision %s is ignored: %s says which one it is", revision, reference)
+        _log.warning(
+            "oci-pull: --revision %s is ignored: %s says which one it is", revision, reference
+        )
         return reference
     return f"{reference}{'@' if ':' in revision else ':'}{revision}"
 
@@ -96,7 +98,7 @@ def _require_gguf(model: str) -> None:
     # Older ones read it themselves; a plugin adds it to those from 0.24 on.
     if "gguf" not in getattr(model_loader, "_LOAD_FORMAT_TO_MODEL_LOADER", ()):
         raise told(
-            model,
+            _bare(model),
             Unsupported(
                 "the model is in GGUF, and this vLLM does not read that",
                 hint="pip install vllm-gguf-plugin  in the environment of vLLM",
@@ -111,7 +113,7 @@ def _object(model: str, found: "PullResult", *, is_certain: bool) -> None:
 
     reasons = "; ".join(found.warnings)
     if is_certain:
-        raise told(model, Unsupported(f"{reasons} ({found.path})"))
+        raise told(_bare(model), Unsupported(f"{reasons} ({found.path})"))
     _log.warning("oci-pull: %s: %s", model, reasons)
 
 

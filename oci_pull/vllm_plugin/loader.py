@@ -51,4 +51,5 @@ def loader_over(base: Any) -> Any:
             if config.tokenizer == there:
                 config.tokenizer = config.model
 
+    OciModelLoader.__qualname__ = OciModelLoader.__name__  # it is in vLLM's log
     return OciModelLoader

@@ -87,6 +87,10 @@ class Running:
         self._begun = time.monotonic()
 
     @property
+    def stdout(self) -> str:
+        return _content(self._output).decode(errors="replace")
+
+    @property
     def stderr(self) -> str:
         return _content(self._errors).decode(errors="replace")
 
