@@ -9,10 +9,10 @@ PYTEST := $(RUN) -m pytest
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover bench fuzz build clean
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e e2e-vllm test check cover bench fuzz build clean
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
 setup: $(VENV)/.ready ## Make the virtual environment with everything that development needs
 
@@ -55,6 +55,9 @@ integration: tools ## Run the tests against real registries
 
 e2e: tools ## Run the tests of the installed command
 	$(PYTEST) tests/e2e
+
+e2e-vllm: tools ## Serve real models with vLLM on the CPU, for half an hour and 10 GB
+	@$(RUN) -m tests.e2e.vllm
 
 test: tools ## Run all tests; what a missing program makes impossible is said
 	$(PYTEST)

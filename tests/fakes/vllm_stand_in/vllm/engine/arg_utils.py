@@ -14,10 +14,14 @@ def is_cloud_storage(model: str) -> bool:
 
 
 def get_model_path(model: str, revision: str | None = None) -> str:
-    """A path, else what the cache of the Hub has, which is nothing here."""
+    """A path, else what the cache of the Hub has."""
     if Path(model).exists():
         return model
-    raise LookupError(f"LocalEntryNotFoundError: {model}")
+    repository = Path.home() / ".cache/huggingface/hub" / f"models--{model.replace('/', '--')}"
+    main = repository / "refs" / (revision or "main")
+    if not main.exists():
+        raise LookupError(f"LocalEntryNotFoundError: {model}")
+    return str(repository / "snapshots" / main.read_text())
 
 
 @dataclass
