@@ -56,7 +56,7 @@ integration: tools ## Run the tests against real registries
 e2e: tools ## Run the tests of the installed command
 	$(PYTEST) tests/e2e
 
-e2e-vllm: tools ## Serve real models with vLLM on the CPU, for half an hour and 10 GB
+e2e-vllm: tools ## Serve real models with vLLM on the CPU: 10 GB, ten minutes or more
 	@$(RUN) -m tests.e2e.vllm
 
 test: tools ## Run all tests; what a missing program makes impossible is said

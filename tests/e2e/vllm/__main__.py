@@ -84,6 +84,7 @@ class Story:
             "VLLM_CPU_KVCACHE_SPACE": "2",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
+            "TQDM_DISABLE": "1",
         }
 
     def pull(self, reference: str, environ: Mapping[str, str]) -> str:
@@ -101,7 +102,8 @@ class Story:
 def main() -> int:
     """Run it; an assertion or the end of a log says what went wrong."""
     shutil.rmtree(_HOME, ignore_errors=True)
-    (_HOME / "registry" / "storage").mkdir(parents=True)
+    for name in ("registry/storage", "scratch", "wheel"):
+        (_HOME / name).mkdir(parents=True)
     begun = time.monotonic()
     vllm = installed()
     times = [(f"vLLM for the CPU ({VENV} or .tools)", time.monotonic() - begun)]
@@ -111,7 +113,6 @@ def main() -> int:
     ):
         story = Story(vllm, registry.host, _logged_in(registry.host), times)
         with story.step("oci-pull into the environment of vLLM"):
-            (_HOME / "wheel").mkdir()
             print(f"  added: {', '.join(sorted(install_oci_pull(vllm, _HOME / 'wheel'))) or '-'}")
         with story.step("models into the registry, which demands a token"):
             digests = _publish(vllm, registry.url)
@@ -122,6 +123,8 @@ def main() -> int:
             _by_plugin(story, packaging, digests[packaging])
         _embedding(story)
         _failures(story)
+    for name in ("caches", "registry", "scratch"):
+        shutil.rmtree(_HOME / name)
     print("\n# All of it works. Seconds:")
     for name, seconds in story.times:
         print(f"  {seconds:6.0f}  {name}")
@@ -139,7 +142,7 @@ def _logged_in(host: str) -> Path:
 
 def _publish(vllm: Installation, url: str) -> Mapping[str, str]:
     """The digests of the packagings; everything is in the registry."""
-    made = models.packagings(models.smollm2(vllm), _HOME)
+    made = models.packagings(models.smollm2(vllm), _HOME / "scratch")
     who = Credentials(_USER, _PASSWORD)
     push(url, _EMBEDDING, "latest", models.minilm(), credentials=who)
     push(url, _GGUF, "latest", models.gguf(vllm), credentials=who)
@@ -191,14 +194,23 @@ def _embedding(story: Story) -> None:
 
 def _failures(story: Story) -> None:
     """What cannot be served is said in the last line, before any process of the engine."""
-    cases = {
-        f"oci://{story.registry}/{_GGUF}": "Try: pip install vllm-gguf-plugin",
-        f"oci://{story.registry}/{_CHAT}:nope": "tag 'nope' does not exist",
-    }
-    for reference, said in cases.items():
-        with story.step(f"what is said of {reference.rpartition('/')[2]}"):
+    gguf, chat = f"oci://{story.registry}/{_GGUF}", f"oci://{story.registry}/{_CHAT}"
+    without = story.environ("failures") | {"VLLM_PLUGINS": ""}
+    cases = [
+        (gguf, story.environ("failures"), "Try: pip install vllm-gguf-plugin"),
+        (f"{chat}:nope", story.environ("failures"), "tag 'nope' does not exist"),
+        # This is vLLM, without us.
+        (
+            chat,
+            without,
+            "OSError: Repo id must be in the form 'repo_name' or 'namespace/repo_name'",
+        ),
+        (chat, without | {"HF_HUB_OFFLINE": "1"}, "HFValidationError: Repo id must be in the form"),
+    ]
+    for reference, environ, said in cases:
+        with story.step(f"what is said: {said}"):
             try:
-                with story.serve((reference,), story.environ("failures"), "failure"):
+                with story.serve((reference,), environ, "failure"):
                     raise AssertionError(f"{reference} was served")
             except DidNotServe as error:
                 log = str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,8 @@ def smollm2(vllm: Installation) -> Mapping[str, Path]:
     target = TOOLS / "vllm" / "smollm2"
     if not target.exists():
         stage = target.with_name("smollm2.new")
-        subprocess.run([vllm.python, "-c", _CONVERT, vllm.gguf, stage], check=True)
+        command: list[str | Path] = [vllm.python, "-c", _CONVERT, vllm.gguf, stage]
+        subprocess.run(command, env={**os.environ, "TQDM_DISABLE": "1"}, check=True)
         stage.rename(target)
     return {path.name: path for path in sorted(target.iterdir())}
 
