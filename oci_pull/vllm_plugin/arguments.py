@@ -57,6 +57,10 @@ def _resolve_model(args: Any, model: str) -> None:
     is_plain = str(args.load_format).lower() in ("auto", LOAD_FORMAT)
     if found.primary is not None and not found.servable:
         _require_gguf(model)
+        if args.tokenizer is None:
+            _log.warning(
+                "oci-pull: GGUF often takes --tokenizer ORG/NAME, for its configuration too"
+            )
         args.model = str(found.primary)
         args.load_format = "auto" if is_plain else args.load_format
         return

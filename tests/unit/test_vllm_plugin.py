@@ -279,8 +279,10 @@ def test_a_tokenizer_is_pulled_without_weights(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     other = vllm.put(DRAFT, "team/other")
-    config = vllm.config(model=main.format(ref=vllm.put()), tokenizer=f"oci://{other}")
-    there = Path(config.model_config.tokenizer)
+    given = {"tokenizer": f"oci://{other}", "hf_config_path": f"oci://{other}"}
+    args = vllm.args(model=main.format(ref=vllm.put()), **given)
+    there = Path(args.create_engine_config().model_config.tokenizer)
+    assert args.hf_config_path == str(there)
     assert str(there).startswith(f"{vllm.tree(DRAFT, 'team/other')}-")
     assert (there / "tokenizer.json").exists()
     assert not (there / "model.safetensors").exists()
@@ -486,6 +488,7 @@ def test_a_gguf_is_handed_over_as_its_file_where_that_is_read(load_format: str, 
     config = vllm.config(model=f"oci://{vllm.put(GGUF)}", load_format=load_format)
     assert config.model_config.model == f"{vllm.tree(GGUF)}/model.gguf"
     assert config.load_config.load_format == load_format
+    assert any("--tokenizer ORG/NAME" in line for line in vllm.log)
     config = vllm.config(model=vllm.put(GGUF), load_format="oci")
     assert config.load_config.load_format == "auto"
 
