@@ -107,13 +107,14 @@ def kinds(values: frozenset[Value]) -> str:
 
 
 def switches(found: tuple[Command, ...]) -> tuple[Switch, ...]:
-    """Each option of any command once."""
-    return tuple({each.flag: each for command in found for each in command.switches}.values())
+    """Each option once; twice where two commands mean different things by it."""
+    return tuple(dict.fromkeys(each for command in found for each in command.switches))
 
 
 def valued(found: tuple[Command, ...]) -> tuple[str, ...]:
     """Every way to write an option that the next word is the value of."""
-    return tuple(word for each in switches(found) if each.metavar for word in each.words)
+    words = (word for each in switches(found) if each.metavar for word in each.words)
+    return tuple(dict.fromkeys(words))
 
 
 def groups(found: tuple[Command, ...]) -> dict[str, tuple[str, ...]]:

@@ -74,7 +74,7 @@ def _options(found: tuple[Command, ...]) -> Iterator[str]:
     """A line an option, for all the commands that have it."""
     yield _line("first", "-s V -l version -d 'say the version'")
     for each in switches(found):
-        takers = [command.name for command in found if _takes(command, each.flag)]
+        takers = [command.name for command in found if each in command.switches]
         if "pull" in takers:
             takers.insert(0, "first")
         if each.flag == "--help":
@@ -82,10 +82,6 @@ def _options(found: tuple[Command, ...]) -> Iterator[str]:
         short = f"-s {each.short[1:]} " if each.short else ""
         words = f"{short}-l {each.flag[2:]} {_value(each)}-d {_quoted(each.help)}"
         yield _line(" ".join(_word(taker) for taker in takers), words)
-
-
-def _takes(command: Command, flag: str) -> bool:
-    return any(each.flag == flag for each in command.switches)
 
 
 def _value(switch: Switch) -> str:
