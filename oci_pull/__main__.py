@@ -1,6 +1,8 @@
 """The command. What can be answered without importing anything is answered here."""
 
+import os
 import sys
+from collections.abc import Sequence
 
 from oci_pull import __version__
 
@@ -16,12 +18,26 @@ def main() -> None:
 
         (sys.stdout if words else sys.stderr).write(overview())
         sys.exit(0 if words else 2)
+    if words[:1] == ["__complete"]:
+        _complete(words[1:])
     # httpx imports a command line of its own, and with it rich and pygments, where it can: a fifth
     # of the time that it takes to start. It knows how to do without.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
     from oci_pull.cli.app import run
 
     run(words)
+
+
+def _complete(words: Sequence[str]) -> None:
+    """Answer a shell that asks what may come next; a Tab never shows an error."""
+    try:
+        from oci_pull.cli.completion import answer
+
+        sys.stdout.write(answer(words, os.environ))  # noqa: TID251 - handed on, as to settings
+        sys.stdout.flush()
+    except Exception:  # noqa: BLE001 - it is no answer
+        os._exit(0)
+    sys.exit(0)
 
 
 if __name__ == "__main__":

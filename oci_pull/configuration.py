@@ -12,7 +12,8 @@ from typing import Any, Self
 from oci_pull.errors import InvalidSetting
 from oci_pull.oci.mirror import Mirror
 from oci_pull.oci.reference import canonical_host
-from oci_pull.options import Option, as_path, shown
+from oci_pull.options import Option, shown
+from oci_pull.places import as_path
 
 _TABLES = "registry"
 #: Options whose value may be a number without a unit.

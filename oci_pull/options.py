@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from oci_pull.oci.descriptor import Platform
@@ -121,26 +120,28 @@ def as_text(text: str) -> str:
     return text
 
 
-def as_path(text: str) -> Path:
-    """Take a path, whose `~/` a shell has not seen."""
-    return Path(text).expanduser() if text.startswith("~/") else Path(text)
-
-
 def as_mirror(text: str) -> tuple[str, Mirror]:
     """Parse `[HOST=]URL`: a registry, empty for the one that is asked, and a mirror of it."""
     host, equals, url = text.partition("=")
     return (canonical_host(host), Mirror.parse(url)) if equals else ("", Mirror.parse(text))
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """Make a parser of these words and no others."""
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A parser of these words and no others."""
 
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"it is one of {', '.join(choices)}")
+    choices: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Take one of the words; raises `ValueError`."""
+        if text not in self.choices:
+            raise ValueError(f"it is one of {', '.join(self.choices)}")
         return text
 
-    return parse
+
+def one_of(*choices: str) -> OneOf:
+    """Make a parser of these words and no others."""
+    return OneOf(choices)
 
 
 def shown(value: object) -> str:

@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from oci_pull.options import as_path
-
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 #: A program that is run for a web server takes no proxy from whoever asks that.
 _PROXY_VARIABLES = (*_PROXIES, *(name.upper() for name in _PROXIES), "REQUEST_METHOD")
+
+
+def as_path(text: str) -> Path:
+    """Take a path, whose `~/` a shell has not seen."""
+    return Path(text).expanduser() if text.startswith("~/") else Path(text)
 
 
 def home_of(environ: Mapping[str, str]) -> Path | None:

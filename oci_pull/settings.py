@@ -21,7 +21,6 @@ from oci_pull.options import (
     as_mirror,
     as_number,
     as_pair,
-    as_path,
     as_platform,
     as_rate,
     as_text,
@@ -32,7 +31,7 @@ from oci_pull.options import (
     size,
 )
 from oci_pull.packaging.path import RESERVED
-from oci_pull.places import config_home, home_of, places
+from oci_pull.places import as_path, config_home, home_of, places
 
 T = TypeVar("T")
 

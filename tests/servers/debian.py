@@ -58,6 +58,8 @@ class _Recipe:
     follow: tuple[str, ...] = ()
     # containers/image refuses to do anything without a policy, which it also seeks in HOME.
     policy: bool = False
+    # Empty ones that the program wants to see.
+    folders: tuple[str, ...] = ()
 
 
 _RECIPES = {
@@ -67,6 +69,9 @@ _RECIPES = {
     "skopeo": _Recipe(("skopeo",), policy=True),
     "buildah": _Recipe(("buildah",), policy=True),
     "aria2c": _Recipe(("aria2",)),
+    "zsh": _Recipe(("zsh", "zsh-common")),
+    # It takes its data from beside itself where it finds both of its directories there.
+    "fish": _Recipe(("fish", "fish-common"), folders=("usr/etc/fish",)),
     "tinyproxy": _Recipe(("tinyproxy-bin",)),
 }
 
@@ -117,6 +122,8 @@ def _unpack(name: str, recipe: _Recipe, root: Path) -> None:
             policy = stage / "home/.config/containers/policy.json"
             policy.parent.mkdir(parents=True)
             policy.write_text(_POLICY)
+        for directory in recipe.folders:
+            (stage / directory).mkdir(parents=True)
         try:
             stage.rename(root)
         except OSError:
