@@ -63,7 +63,7 @@ PS1={prompt}
         ("-d", "-i"),
         ".zshrc",
         """
-[[ -n $MODULES ]] && module_path=($MODULES) fpath=($FUNCTIONS)
+[[ -n $MODULES ]] && module_path=($MODULES) fpath=($FUNCTIONS $FUNCTIONS/**/*(/))
 fpath=({completions} $fpath)
 autoload -Uz compinit && compinit -u -D
 bindkey -e
@@ -170,7 +170,7 @@ def _program(name: str) -> tuple[Path, dict[str, str]]:
     except debian.ToolUnavailable as error:
         pytest.skip(str(error))
     more = dict(tool.env)
-    root = tool.path.parents[2]
+    root = debian.TOOLS / "root" / name
     if name == "zsh" and more:
         # Where it was built to be is not where it is.
         more["MODULES"] = str(next(root.glob("usr/lib/*/zsh/*")))
