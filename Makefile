@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover bench fuzz build clean
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e test check cover bench fuzz completions man build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 14
@@ -60,7 +60,7 @@ test: tools ## Run all tests; what a missing program makes impossible is said
 	$(PYTEST)
 
 check: lint types layers build ## What CI runs: everything, and nothing may be skipped
-	$(RUN) -m tests.servers.debian docker-registry nginx skopeo buildah
+	$(RUN) -m tests.servers.debian docker-registry nginx skopeo buildah zsh fish
 	OCI_PULL_TEST_NO_SKIPS=1 $(MAKE) --no-print-directory test
 
 cover: tools ## Run the unit tests and say which branches they miss
@@ -73,6 +73,12 @@ fuzz: setup ## Search for input that breaks a parser, FUZZ_SECONDS=600 for each
 	$(RUN) -m pip install --quiet atheris
 	for target in archive manifest challenge; do \
 	  $(RUN) -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+completions: setup ## Write the completions of bash, zsh and fish from the commands as they are
+	@$(RUN) -m oci_pull.cli.manual completions
+
+man: setup ## Write the man page and the reference from the commands as they are
+	@$(RUN) -m oci_pull.cli.manual man
 
 build: setup ## Build the wheel and the source distribution
 	rm -rf dist
