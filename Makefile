@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo fmt lint types layers unit integration e2e e2e-vllm test check cover bench fuzz completions build clean
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e e2e-vllm test check cover bench fuzz completions man build installs sbom clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -62,7 +62,7 @@ e2e-vllm: tools ## Serve real models with vLLM on the CPU: 10 GB, ten minutes or
 test: tools ## Run all tests; what a missing program makes impossible is said
 	$(PYTEST)
 
-check: lint types layers build ## What CI runs: everything, and nothing may be skipped
+check: lint types layers installs ## What CI runs: everything, and nothing may be skipped
 	$(RUN) -m tests.servers.debian docker-registry nginx skopeo buildah zsh fish
 	OCI_PULL_TEST_NO_SKIPS=1 $(MAKE) --no-print-directory test
 
@@ -77,13 +77,30 @@ fuzz: setup ## Search for input that breaks a parser, FUZZ_SECONDS=600 for each
 	for target in archive manifest challenge; do \
 	  $(RUN) -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
-completions: setup ## Write the completions of shells anew, from the commands
-	$(RUN) -m oci_pull.cli.manual completions
+completions: setup ## Write the completions of bash, zsh and fish from the commands as they are
+	@$(RUN) -m oci_pull.cli.manual completions
+
+man: setup ## Write the man page and the reference from the commands as they are
+	@$(RUN) -m oci_pull.cli.manual man
 
 build: setup ## Build the wheel and the source distribution
 	rm -rf dist
 	$(RUN) -m build --outdir dist . > /dev/null
+	$(RUN) -m twine --no-color check --strict dist/*
 	@ls dist
+
+installs: build ## Install the wheel with each Python that is here, and with the lowest dependencies
+	@$(RUN) -m tests.installs dist/*.whl
+
+sbom: build ## Write what is in an installation of the wheel, in CycloneDX, beside it
+	rm -rf build/sbom
+	$(PYTHON) -m venv build/sbom/of
+	build/sbom/of/bin/python -m pip install --quiet dist/*.whl
+	build/sbom/of/bin/python -m pip uninstall --quiet --yes pip setuptools
+	$(PYTHON) -m venv build/sbom/by
+	build/sbom/by/bin/python -m pip install --quiet 'cyclonedx-bom>=7'
+	build/sbom/by/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/oci-pull.cdx.json build/sbom/of/bin/python
 
 clean: ## Remove everything that is not in the repository
 	rm -rf $(VENV) .tools .fuzz build dist .coverage .*_cache .hypothesis

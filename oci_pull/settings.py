@@ -256,7 +256,7 @@ class Settings:
         home, settled = home_of(environ), config_home(environ)
         named, origin = _named_file(environ, options.pop("config", None))
         written = read_configuration(
-            (named, origin) if named else None, settled, etc, keys=_keys(), table_keys=_TABLE_KEYS
+            (named, origin) if named else None, settled, etc, keys=_keys(), table_keys=TABLE_KEYS
         )
         values: dict[str, Any] = {"config": named} if named else {}
         origins = dict.fromkeys(OPTIONS, DEFAULT) | {"config": origin}
@@ -266,7 +266,7 @@ class Settings:
                 values[name], origins[name] = _from_variable(variable, name, text), variable
         for name in written.values.keys() - values.keys():
             entry = written.values[name]
-            values[name] = typed(entry, OPTIONS.get(name) or _MORE_KEYS[name], home)
+            values[name] = typed(entry, OPTIONS.get(name) or FILE_KEYS[name], home)
             origins[name] = entry.origin
         found = cls(
             **values,
@@ -375,11 +375,11 @@ def _named_file(environ: Mapping[str, str], given: object) -> tuple[Path | None,
 
 
 def _keys() -> Collection[str]:
-    return (*(name for name in OPTIONS if name != "config"), *_MORE_KEYS)
+    return (*(name for name in OPTIONS if name != "config"), *FILE_KEYS)
 
 
 def _table(entries: Mapping[str, Entry], home: Path | None) -> RegistrySettings:
-    values = {name: typed(entry, _TABLE_KEYS[name], home) for name, entry in entries.items()}
+    values = {name: typed(entry, TABLE_KEYS[name], home) for name, entry in entries.items()}
     return RegistrySettings(**cast("Any", values))
 
 
@@ -397,18 +397,32 @@ OPTIONS: Mapping[str, Option] = {
 }
 
 #: The keys of the configuration file that are no options.
-_MORE_KEYS: Mapping[str, Option] = {
-    "extra_cache_dirs": Option(as_path, "DIR", "file", "", is_list=True),
-    "keep": Option(as_text, "REF", "file", "", is_list=True),
+FILE_KEYS: Mapping[str, Option] = {
+    "extra_cache_dirs": Option(
+        as_path, "DIR", "file", "caches of others that are looked into first", is_list=True
+    ),
+    "keep": Option(as_text, "REF", "file", "models that pruning leaves alone", is_list=True),
 }
 #: The keys of the table of a registry.
-_TABLE_KEYS: Mapping[str, Option] = {
+TABLE_KEYS: Mapping[str, Option] = {
+    "mirrors": Option(
+        Mirror.parse, "URL", "file", "asked in this order before the registry itself", is_list=True
+    ),
+    "credential_helper": Option(
+        as_text, "NAME", "file", "the program that has its credential, without docker-credential-"
+    ),
+    "token_hosts": Option(
+        as_text,
+        "HOST",
+        "file",
+        "token services beside its own domain that may see the credential",
+        is_list=True,
+    ),
+    "private_redirects": Option(
+        as_boolean, "", "file", "it may redirect to private addresses though it is on a public one"
+    ),
     **{
         name: OPTIONS[name]
         for name in ("ca_file", "client_cert", "client_key", "plain_http", "insecure", "jobs")
     },
-    "mirrors": Option(Mirror.parse, "URL", "file", "", is_list=True),
-    "credential_helper": Option(as_text, "NAME", "file", ""),
-    "token_hosts": Option(as_text, "HOST", "file", "", is_list=True),
-    "private_redirects": Option(as_boolean, "", "file", ""),
 }

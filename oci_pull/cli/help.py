@@ -23,7 +23,8 @@ Examples:
   oci-pull registry.example.com/ml/llama:prod -o /models/llama
   oci-pull plan aistaging/smollm2-vllm --exclude '*.md'
 """
-_GROUPS = {
+#: The groups of options, and what they are called.
+GROUPS = {
     "where": "Where it goes",
     "what": "What is taken",
     "how": "How it is fetched",
@@ -47,7 +48,7 @@ def _commands(width: int) -> Iterator[str]:
 
 def _options(width: int) -> Iterator[str]:
     for group, names in groupby(OPTIONS, key=lambda name: OPTIONS[name].group):
-        yield f"{_GROUPS[group]}:"
+        yield f"{GROUPS[group]}:"
         for name in names:
             yield f"  {_flags(name, OPTIONS[name]):{width}}  {OPTIONS[name].help}"
         yield ""

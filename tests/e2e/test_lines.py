@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import threading
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -150,8 +151,12 @@ def test_fifty_kills_at_any_moment_and_then_the_end(
     fetched = 0
     for number in range(kills):
         with oci_pull.start(large.at(line)) as running:
-            # From before its first line to the large of its transfer: that is the point of it.
-            pause.wait(numbers.uniform(0.05, 0.2 + start))
+            # From before its first line to the large of its transfer: that is the point of it. Not
+            # later than its share of the bytes, or a slow machine would see it finish.
+            end = time.monotonic() + numbers.uniform(0.05, 0.2 + start)
+            share = large.size * (number + 1) / (kills + 10)
+            while time.monotonic() < end and line.served < share:
+                pause.wait(0.02)
             running.send(signal.SIGKILL)
             fetched += running.wait().code == 0
         if number % 10 == 0:

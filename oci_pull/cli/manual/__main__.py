@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from oci_pull.cli.manual import bash, fish, zsh
+from oci_pull.cli.manual import bash, fish, man, reference, zsh
 from oci_pull.cli.manual.commands import Command, commands
 
 #: What is made, by what one asks for and then by its place in the checkout.
@@ -16,6 +16,10 @@ PAGES: Mapping[str, Mapping[str, Callable[[tuple[Command, ...]], str]]] = {
         "completions/oci-pull.bash": bash.script,
         "completions/_oci-pull": zsh.script,
         "completions/oci-pull.fish": fish.script,
+    },
+    "man": {
+        "docs/oci-pull.1": man.page,
+        "docs/reference.md": reference.page,
     },
 }
 
