@@ -1,6 +1,6 @@
 """What a pull tells its observer: frozen facts, and counters to be read at leisure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oci_pull.oci.digest import Digest
 
@@ -12,6 +12,13 @@ class Counter:
 
     def __init__(self, value: int = 0) -> None:
         self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class Resolving:
+    """The registry, or whatever the reference names, is about to be asked what it is."""
+
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,8 @@ class Planned:
     files: int
     #: Archives whose files are not counted, because nobody has looked into them yet.
     archives: int
+    #: What all of them come from; more than files where a config or a layer is none.
+    blobs: int
     size: int
     #: In whole blobs that are here already.
     reused: int
@@ -130,17 +139,26 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Unpacking:
-    """An archive of `size` bytes is being unpacked."""
+    """Files are being taken out of an archive; `counter` follows it up to `size` bytes.
+
+    That is how far the archive was read, or, of the model in an image, what was written.
+    """
 
     name: str
     size: int
+    counter: Counter = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class LayingOut:
-    """Everything is here, and the tree is being built."""
+    """Everything is here, and the tree is being built; `counter` follows it up to `size` bytes.
+
+    A link counts with the size of its file, at once; a copy as far as it was written.
+    """
 
     files: int
+    size: int
+    counter: Counter = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +174,8 @@ class Warned:
 
 
 Event = (
-    Resolved
+    Resolving
+    | Resolved
     | Planned
     | Started
     | Retrying

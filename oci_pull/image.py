@@ -8,7 +8,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from oci_pull.errors import Vanished
-from oci_pull.events import Unpacking
+from oci_pull.events import Counter, Unpacking
 from oci_pull.packaging.layout import Images
 from oci_pull.packaging.overlay import ImageFile, Overlay, Parts, Place, merge
 from oci_pull.packaging.path import RESERVED, RelPath
@@ -154,8 +154,9 @@ def write_model(
     missing = [job for job in jobs if job.blob.digest not in here]
     space.check(sum(job.blob.size for job in missing) + model.size, 0)
     fetched = fetcher.fetch(missing) if missing else {}
-    observer.on(Unpacking("the model in the image", model.size))
-    images.write(image, model, {**here, **fetched})
+    written = Counter()
+    observer.on(Unpacking("the model in the image", model.size, written))
+    fetcher.map(lambda _: images.write(image, model, {**here, **fetched}, written), [None])
 
 
 def _content_jobs(image: ApplyLayers, model: Model) -> list[Job]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-from oci_pull.events import Event
+from oci_pull.events import Counter, Event
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Bytes, Digest
 from oci_pull.oci.manifest import Document, Manifest
@@ -276,9 +276,16 @@ class ImageStore(Protocol):
         """The model of an image that was written out, None where it was not."""
 
     def write(
-        self, image: ApplyLayers, model: ImageModel, blobs: Mapping[Digest, StoredBlob]
+        self,
+        image: ApplyLayers,
+        model: ImageModel,
+        blobs: Mapping[Digest, StoredBlob],
+        written: Counter,
     ) -> None:
-        """The files of the model are written out, from the layers that have them."""
+        """The files of the model are written out, from the layers that have them.
+
+        `written` grows up to the size of the model, in bytes.
+        """
 
 
 class References(Protocol):
@@ -322,9 +329,17 @@ class Destination(Protocol):
         """The bytes that staging writes; `unpacked` are still in archives, and of no layout yet."""
 
     def stage(
-        self, reference: Locator, manifest: Digest, selection: str, layout: Layout
+        self,
+        reference: Locator,
+        manifest: Digest,
+        selection: str,
+        layout: Layout,
+        placed: Counter,
     ) -> StagedTree:
-        """Build the tree of a layout whose blobs and archives are all here."""
+        """Build the tree of a layout whose blobs and archives are all here.
+
+        `placed` grows up to the size of its files, in bytes.
+        """
 
 
 class Space(Protocol):

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.errors import DiskError, Vanished
-from oci_pull.events import LayingOut, Planned, Resolved, Reused, Superseded, Warned
+from oci_pull.events import (
+    Counter,
+    LayingOut,
+    Planned,
+    Resolved,
+    Resolving,
+    Reused,
+    Superseded,
+    Warned,
+)
 from oci_pull.image import write_model
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Manifest
@@ -13,7 +22,7 @@ from oci_pull.packaging.layout import FromBlob, Layout
 from oci_pull.packaging.plan import ApplyLayers, Plan
 from oci_pull.packaging.receipt import PlacedFile, Receipt
 from oci_pull.packaging.servable import examine, spelled_out
-from oci_pull.ports import Destination, Leases, Observer, Space, Tree
+from oci_pull.ports import Destination, Leases, Observer, Space, StagedTree, Tree
 from oci_pull.prepare import (
     Request,
     Resolution,
@@ -77,6 +86,7 @@ def pull(request: Request, tools: Tools) -> PullResult:
     """
     shelves = tools.shelves
     tools.destination.check()
+    tools.observer.on(Resolving(str(request.reference)))
     found = resolve(request, shelves)
     if found.stale:
         last = f"{found.digest.algorithm}:{found.digest.short}, as it was last seen"
@@ -133,7 +143,6 @@ def _make(request: Request, found: Resolution, plan: Plan, tools: Tools) -> tupl
     if not request.keep_archives:
         # Before there is a tree: whoever finds one does not look for what a killed run has left.
         _drop_archives(plan, request, layout, shelves)
-    tools.observer.on(LayingOut(len(layout.files)))
     return _lay_out(request, found, plan, layout, tools), supply.size
 
 
@@ -145,6 +154,7 @@ def _planned(
     return Planned(
         files=files,
         archives=len(wanted_archives(plan, request.selection)) + layers,
+        blobs=len(supply.jobs) + len(supply.here),
         size=supply.size,
         reused=supply.reused,
         resumed=supply.resumed,
@@ -168,9 +178,17 @@ def _tell_superseded(manifest: Manifest, plan: Plan, tools: Tools) -> None:
 
 def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, tools: Tools) -> Tree:
     """Build the tree beside its place, see whether it holds together, and only then move it."""
-    manifest = found.manifest.descriptor
-    key = request.selection.key
-    staged = tools.destination.stage(request.reference, manifest.digest, key, layout)
+    manifest, key = found.manifest.descriptor, request.selection.key
+    placed = Counter()
+    size = sum(file.size for file in layout.files)
+    tools.observer.on(LayingOut(len(layout.files), size, placed))
+
+    def stage(_: None) -> StagedTree:
+        return tools.destination.stage(request.reference, manifest.digest, key, layout, placed)
+
+    # In a thread of the engine: a copy to another file system takes minutes, and whoever waits for
+    # it is told how far it is.
+    [staged] = tools.shelves.fetcher.map(stage, [None])
     try:
         verdict = examine(staged, layout.left_out)
         receipt = Receipt(

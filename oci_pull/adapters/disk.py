@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from oci_pull.errors import Cancelled, DiskError, NoSpace, NotWritable
+from oci_pull.events import Counter
 from oci_pull.ports import Cancel
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -141,19 +142,30 @@ def nearest(path: Path) -> Path:
 
 
 def place(
-    source: Path, target: Path, cancel: Cancel, mode: str = AUTO, *, name: str | None = None
+    source: Path,
+    target: Path,
+    cancel: Cancel,
+    mode: str = AUTO,
+    *,
+    placed: Counter,
+    name: str | None = None,
 ) -> str:
     """Give `target`, which must not exist, the content of `source`; the way in which it has it.
 
-    By the wanted way, or by the first that works of reflink, hard link and copy; read-only. `name`
-    is what a symbolic link calls the source, where that is not its path.
+    By the wanted way, or by the first that works of reflink, hard link and copy; read-only.
+    `placed` grows by the size of the file. `name` is what a symbolic link calls the source, where
+    that is not its path.
 
     Raises:
         NotWritable: the wanted way does not work here.
         OSError, Cancelled: nor does any other, or it was stopped.
     """
     for way in _AUTOMATIC if mode == AUTO else (mode,):
-        if _placed(way, source, target, cancel, name or str(source)):
+        if way == "copy":
+            copy(source, target, cancel, mode=_READ_ONLY, copied=placed)
+            return way
+        if _linked(way, source, target, name or str(source)):
+            placed.value += source.stat().st_size
             return way
     raise NotWritable(
         f"no {mode} of {source} can be made at {target.parent}: the file system has none",
@@ -161,36 +173,37 @@ def place(
     )
 
 
-def _placed(way: str, source: Path, target: Path, cancel: Cancel, name: str) -> bool:
+def _linked(way: str, source: Path, target: Path, name: str) -> bool:
     """Whether it could be done in this way; raises `OSError` where it is not for the way."""
-    match way:
-        case "reflink":
-            if not reflink(source, target):
-                return False
-            target.chmod(_READ_ONLY)
-        case "copy":
-            copy(source, target, cancel, mode=_READ_ONLY)
-        case _:
-            try:
-                if way == "symlink":
-                    target.symlink_to(name)
-                else:
-                    # Not followed: a cache may be reached through links, its blobs never are links.
-                    os.link(source, target, follow_symlinks=False)
-            except OSError as error:
-                if error.errno in _FULL:
-                    raise
-                return False
+    if way == "reflink":
+        if not reflink(source, target):
+            return False
+        target.chmod(_READ_ONLY)
+        return True
+    try:
+        if way == "symlink":
+            target.symlink_to(name)
+        else:
+            # Not followed: a cache may be reached through links, its blobs never are links.
+            os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        return False
     return True
 
 
-def copy(source: Path, target: Path, cancel: Cancel, *, mode: int) -> None:
-    """A file of its own with the same content, durably; raises `OSError`, `Cancelled`."""
+def copy(source: Path, target: Path, cancel: Cancel, *, mode: int, copied: Counter) -> None:
+    """A file of its own with the same content, durably; `copied` grows as it does.
+
+    Raises `OSError`, `Cancelled`.
+    """
     with source.open("rb") as reader, target.open("xb") as writer:
         while chunk := reader.read(_CHUNK):
             if cancel.is_set():
                 raise Cancelled("stopped while copying")
             writer.write(chunk)
+            copied.value += len(chunk)
         writer.flush()
         os.fsync(writer.fileno())
     target.chmod(mode)

@@ -23,6 +23,7 @@ from oci_pull.adapters.disk import (
     writing,
 )
 from oci_pull.errors import TargetNotUsable
+from oci_pull.events import Counter
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.hf_name import commit_of
@@ -112,7 +113,12 @@ class HubCache:
         return blob.is_file() and blob.stat().st_size == file.size
 
     def stage(
-        self, reference: Locator, manifest: Digest, selection: str, layout: Layout
+        self,
+        reference: Locator,
+        manifest: Digest,
+        selection: str,
+        layout: Layout,
+        placed: Counter,
     ) -> StagedTree:
         """Build a snapshot beside its place; raises `TargetNotUsable`, `DiskError`, `Cancelled`."""
         commit = commit_of(manifest, selection)
@@ -120,7 +126,7 @@ class HubCache:
         if final.exists() and read_receipt(final) is None:
             raise _not_ours(final)
         remove_dead(self.path / RESERVED)
-        staged = _Staged(self, commit, layout, self.path / RESERVED / f"new-{Owner.new()}")
+        staged = _Staged(self, commit, layout, self.path / RESERVED / f"new-{Owner.new()}", placed)
         staged.build()
         return staged
 
@@ -138,6 +144,8 @@ class _Staged:
     commit: str
     layout: Layout
     directory: Path
+    #: The bytes of the files that are in place.
+    counter: Counter
 
     def build(self) -> None:
         """Place the content of every file, and link to it; raises `DiskError`, `Cancelled`."""
@@ -156,11 +164,14 @@ class _Staged:
             new = self.directory / RESERVED / "blob"
             new.parent.mkdir(exist_ok=True)
             source = self.target.contents.path(file)
-            place(source, new, self.target.cancel, self.target.link_mode)
+            mode, cancel = self.target.link_mode, self.target.cancel
+            place(source, new, cancel, mode, placed=self.counter)
             blob.parent.mkdir(exist_ok=True)
             new.replace(blob)
             # A rename of a link to the same file removes nothing.
             new.unlink(missing_ok=True)
+        else:
+            self.counter.value += file.size
         link = self.directory.joinpath(*file.path.parts)
         link.parent.mkdir(parents=True, exist_ok=True)
         # As deep below the model as a snapshot is, so that it holds after the move as well.

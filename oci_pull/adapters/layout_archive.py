@@ -18,7 +18,7 @@ from oci_pull.adapters import compressed
 from oci_pull.adapters.disk import nearest, writing
 from oci_pull.adapters.space import DiskSpace
 from oci_pull.errors import Cancelled, DamagedArchive, ManifestUnknown, NoSpace
-from oci_pull.events import Unpacking
+from oci_pull.events import Counter, Unpacking
 from oci_pull.ports import Cancel, Observer, Reader
 
 #: More files than any layout has.
@@ -98,7 +98,8 @@ def _decompressed(
     length = os.fstat(file.fileno()).st_size
     # What it will grow to is written nowhere; that it does not shrink is known.
     scratch.space.check(length, 0)
-    scratch.observer.on(Unpacking(f"{path.name} beside the cache", length))
+    read = Counter()
+    scratch.observer.on(Unpacking(f"{path.name} beside the cache", length, read))
     root = scratch.space.cache
     with writing(root):
         spool = tempfile.TemporaryFile(dir=nearest(root))  # noqa: SIM115 - the stack closes it
@@ -108,6 +109,7 @@ def _decompressed(
         if scratch.cancel.is_set():
             raise Cancelled("stopped while an archive was decompressed")
         written += len(chunk)
+        read.value = min(length, file.tell())
         _keep_within(path, written, length, scratch.space)
         if written - checked >= _STEP:
             scratch.space.check(_STEP, 0)

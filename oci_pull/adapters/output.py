@@ -25,7 +25,7 @@ from oci_pull.adapters.disk import (
     writing,
 )
 from oci_pull.errors import TargetNotUsable
-from oci_pull.events import Warned
+from oci_pull.events import Counter, Warned
 from oci_pull.oci.digest import Digest, Hasher
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import Layout, TreeFile
@@ -109,12 +109,17 @@ class OutputDirectory:
         return size
 
     def stage(
-        self, reference: Locator, manifest: Digest, selection: str, layout: Layout
+        self,
+        reference: Locator,
+        manifest: Digest,
+        selection: str,
+        layout: Layout,
+        placed: Counter,
     ) -> StagedTree:
         """Build what is new inside the directory, to be moved when all of it is there."""
         staging = self.path / RESERVED
         remove_dead(staging)
-        staged = _Staged(self, layout, staging / f"new-{Owner.new()}")
+        staged = _Staged(self, layout, staging / f"new-{Owner.new()}", placed)
         staged.build()
         return staged
 
@@ -154,6 +159,8 @@ class _Staged:
     target: OutputDirectory
     layout: Layout
     directory: Path
+    #: The bytes of the files that are in place.
+    counter: Counter
     _placed: dict[RelPath, PlacedFile] = field(default_factory=dict)
     #: The ways in which weights were placed.
     _ways: set[str] = field(default_factory=set)
@@ -168,6 +175,8 @@ class _Staged:
                     before = old.get(file.path)
                     keep = before and before.digest == file.digest and self._may_stay(before)
                     self._placed[file.path] = before if before and keep else self._place(file)
+                    if keep:
+                        self.counter.value += file.size
         except BaseException:
             self.discard()
             raise
@@ -186,9 +195,10 @@ class _Staged:
         target.parent.mkdir(parents=True, exist_ok=True)
         source = self.target.contents.path(file)
         if file.size < _SMALL:
-            copy(source, target, self.target.cancel, mode=_EDITABLE)
+            copy(source, target, self.target.cancel, mode=_EDITABLE, copied=self.counter)
         else:
-            self._ways.add(place(source, target, self.target.cancel, self.target.link_mode))
+            mode, cancel = self.target.link_mode, self.target.cancel
+            self._ways.add(place(source, target, cancel, mode, placed=self.counter))
         return PlacedFile(file.path, file.size, file.digest, is_linked=file.size >= _SMALL)
 
     def _new(self, path: RelPath) -> Path:

@@ -295,7 +295,7 @@ class Assembly:
         """Feed the archive's consumer; that it is damaged counts only once its digest holds."""
         if self.job.unpack is None:
             return None, None
-        self._observer.on(Unpacking(self.job.name, self.blob.size))
+        self._observer.on(Unpacking(self.job.name, self.blob.size, self._hashed))
         try:
             return self.job.unpack.consume(reader), None
         except (DamagedArchive, RefusedError) as error:

@@ -6,7 +6,7 @@ from functools import partial
 from io import RawIOBase
 
 from oci_pull.errors import Busy, Cancelled
-from oci_pull.events import Reused, Unpacking
+from oci_pull.events import Counter, Reused, Unpacking
 from oci_pull.fetch.assembly import BUFFER, Assembly, Stretch
 from oci_pull.fetch.board import Board
 from oci_pull.fetch.crew import Crew
@@ -44,8 +44,9 @@ class Download:
             if job.unpack is None or self.board.was_postponed(job):
                 line.observer.on(Reused(job.name, job.blob.digest, job.blob.size))
             if job.unpack:
-                line.observer.on(Unpacking(job.name, job.blob.size))
-                unpack(job.unpack, claim, line.stop)
+                read = Counter()
+                line.observer.on(Unpacking(job.name, job.blob.size, read))
+                unpack(job.unpack, claim, line.stop, read)
             self.board.done(job, claim)
         else:
             is_inline = job.blob.size <= SMALL or self.board.is_busy
@@ -103,10 +104,10 @@ class Download:
         return True
 
 
-def unpack(consumer: Consumer, blob: StoredBlob, stop: Cancel) -> None:
-    """The files of an archive that is complete are in their place."""
+def unpack(consumer: Consumer, blob: StoredBlob, stop: Cancel, read: Counter) -> None:
+    """The files of an archive that is complete are in their place; `read` grows as it is."""
     with blob.path.open("rb", buffering=0) as file:
-        reader = InOrder(_pieces(file, stop), is_small=blob.descriptor.size <= SMALL)
+        reader = InOrder(_pieces(file, stop, read), is_small=blob.descriptor.size <= SMALL)
         try:
             staged = consumer.consume(reader)
         finally:
@@ -117,13 +118,14 @@ def unpack(consumer: Consumer, blob: StoredBlob, stop: Cancel) -> None:
         staged.discard()
 
 
-def _pieces(file: RawIOBase, stop: Cancel) -> Iterator[memoryview]:
+def _pieces(file: RawIOBase, stop: Cancel, read: Counter) -> Iterator[memoryview]:
     """A file, as long as it is wanted; raises `Cancelled`."""
     buffer = memoryview(bytearray(BUFFER))
     while count := file.readinto(buffer):
         if stop.is_set():
             raise Cancelled("stopped")
         yield buffer[:count]
+        read.value += count
 
 
 def read_part(want: tuple[Descriptor, Span], store: BlobStore, crew: Crew, line: Line) -> bytes:

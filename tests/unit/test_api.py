@@ -312,8 +312,10 @@ def test_the_events_tell_the_story(put: Put, settings: Settings) -> None:
     recorder = Recorder()
     api.pull(put(docker_v02(_MODEL)), settings=settings, observer=recorder)
     kinds = [type(event) for event in recorder.events if not isinstance(event, events.Tick)]
-    assert kinds[:2] == [events.Resolved, events.Planned]
+    assert kinds[:3] == [events.Resolving, events.Resolved, events.Planned]
     assert kinds[-1] is events.LayingOut
+    [laid_out] = [event for event in recorder.events if isinstance(event, events.LayingOut)]
+    assert laid_out.counter.value == laid_out.size == sum(map(len, _MODEL.values()))
     assert kinds.count(events.Committed) == len(_MODEL) + 1, "each file, and the config"
 
 

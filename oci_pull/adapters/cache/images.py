@@ -18,7 +18,8 @@ from oci_pull.adapters.cache.tar_header import Kind
 from oci_pull.adapters.cache.tar_stream import FORMAT_FILES, Entry, Limits, entries
 from oci_pull.adapters.disk import remove_tree, rename_tree, sync_directory, writing
 from oci_pull.errors import Cancelled, DamagedArchive, Vanished
-from oci_pull.oci.digest import Digest
+from oci_pull.events import Counter
+from oci_pull.oci.digest import Bytes, Digest
 from oci_pull.oci.verify import Verified
 from oci_pull.packaging.layout import Member, Merged
 from oci_pull.packaging.overlay import EntryKind, LayerEntry
@@ -81,7 +82,11 @@ class DirectoryImages:
         return found
 
     def write(
-        self, image: ApplyLayers, model: ImageModel, blobs: Mapping[Digest, StoredBlob]
+        self,
+        image: ApplyLayers,
+        model: ImageModel,
+        blobs: Mapping[Digest, StoredBlob],
+        written: Counter,
     ) -> None:
         """The files of the model are in the cache, read from the layers that have them.
 
@@ -95,7 +100,7 @@ class DirectoryImages:
         try:
             for number, layer in enumerate(image.layers):
                 if wanted := model.of_layer(number):
-                    self._write_layer(blobs[layer.blob.digest], layer, wanted, staged)
+                    self._write_layer(blobs[layer.blob.digest], layer, wanted, staged, written)
             outside = model.outside
             staged.finish(
                 outside={"name": outside.name, "size": outside.size, "reason": outside.reason}
@@ -112,6 +117,7 @@ class DirectoryImages:
         layer: ImageLayer,
         wanted: Mapping[int, tuple[RelPath, ...]],
         staged: StagedFiles,
+        written: Counter,
     ) -> None:
         left = dict(wanted)
         try:
@@ -125,12 +131,19 @@ class DirectoryImages:
             for entry in _entries(_Stoppable(file, self.cancel), layer):
                 paths = left.pop(entry.ordinal, ())
                 if paths:
-                    first = staged.write(paths[0], entry.size, entry.chunks())
+                    chunks = _counted(entry.chunks(), written)
+                    first = staged.write(paths[0], entry.size, chunks)
                     for path in paths[1:]:
                         staged.name(Member(path, first.size, first.digest))
                 if not left:
                     return
         raise DamagedArchive(f"layer {layer.blob.digest.short} of the image has changed")
+
+
+def _counted(chunks: Iterable[Bytes], written: Counter) -> Iterator[Bytes]:
+    for chunk in chunks:
+        yield chunk
+        written.value += len(chunk)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from oci_pull.adapters.disk import (
     write_file,
     writing,
 )
+from oci_pull.events import Counter
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import Layout
@@ -65,7 +66,12 @@ class CacheTrees:
         return unpacked + sum(file.size for file in layout.files)
 
     def stage(
-        self, reference: Locator, manifest: Digest, selection: str, layout: Layout
+        self,
+        reference: Locator,
+        manifest: Digest,
+        selection: str,
+        layout: Layout,
+        placed: Counter,
     ) -> StagedTree:
         """Build the tree of a layout whose blobs and archives are all here."""
         remove_dead(self.cache.incomplete)
@@ -76,7 +82,7 @@ class CacheTrees:
             layout,
             self.link_mode,
         )
-        staged.build(self.contents, self.cancel)
+        staged.build(self.contents, self.cancel, placed)
         return staged
 
 
@@ -131,7 +137,7 @@ class _Staged:
     #: The ways in which files were placed.
     _ways: set[str] = field(default_factory=set)
 
-    def build(self, contents: Contents, cancel: Cancel) -> None:
+    def build(self, contents: Contents, cancel: Cancel, placed: Counter) -> None:
         """Place every file; raises `DiskError`, `Cancelled`."""
         try:
             with writing(self.directory):
@@ -143,7 +149,8 @@ class _Staged:
                     # Of the final place, and relative: a cache can be moved.
                     final = self.final.joinpath(*file.path.parts)
                     name = os.path.relpath(source, final.parent)
-                    self._ways.add(place(source, target, cancel, self.link_mode, name=name))
+                    way = place(source, target, cancel, self.link_mode, placed=placed, name=name)
+                    self._ways.add(way)
         except BaseException:
             self.discard()
             raise

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from oci_pull.adapters.disk import (
+    AUTO,
     copy,
     place,
     preallocate,
@@ -20,6 +21,8 @@ from oci_pull.adapters.disk import (
     writing,
 )
 from oci_pull.errors import Cancelled, DiskError, NoSpace, NotWritable
+from oci_pull.events import Counter
+from oci_pull.ports import Cancel
 from tests.unit.adapters.support import mode_of, names_below, no_file_beyond
 
 GO_ON = threading.Event()
@@ -96,10 +99,28 @@ def test_what_is_in_the_way_stays(tmp_path: Path) -> None:
 # --- sharing
 
 
+def _placed(source: Path, target: Path, cancel: Cancel, mode: str = AUTO) -> int:
+    placed = Counter()
+    place(source, target, cancel, mode, placed=placed)
+    return placed.value
+
+
+def _copied(source: Path, target: Path, cancel: Cancel) -> int:
+    copied = Counter()
+    copy(source, target, cancel, mode=0o644, copied=copied)
+    return copied.value
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy", "auto"])
+def test_a_placed_file_is_counted_once(tmp_path: Path, mode: str) -> None:
+    write_file(tmp_path / "source", bytes(3_000_000), 0o444)
+    assert _placed(tmp_path / "source", tmp_path / "target", GO_ON, mode) == 3_000_000
+
+
 def test_a_placed_file_shares_its_content(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     write_file(source, b"content", 0o444)
-    place(source, target, GO_ON)
+    _placed(source, target, GO_ON)
     assert (target.read_bytes(), mode_of(target)) == (b"content", 0o444)
     source.unlink()
     assert target.read_bytes() == b"content"
@@ -109,7 +130,7 @@ def test_a_blob_behind_a_linked_cache_is_linked_itself(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     write_file(tmp_path / "cache" / "blob", b"content", 0o444)
     (tmp_path / "link").symlink_to("cache")
-    place(tmp_path / "link" / "blob", tmp_path / "target", GO_ON)
+    _placed(tmp_path / "link" / "blob", tmp_path / "target", GO_ON)
     assert not (tmp_path / "target").is_symlink()
 
 
@@ -117,7 +138,7 @@ def test_another_file_system_gets_a_copy(tmp_path: Path, elsewhere: Path) -> Non
     source, target = tmp_path / "source", elsewhere / "target"
     content = bytes(range(256)) * 10_000
     write_file(source, content, 0o444)
-    place(source, target, GO_ON)
+    _placed(source, target, GO_ON)
     assert (target.read_bytes(), mode_of(target)) == (content, 0o444)
     assert target.stat().st_nlink == 1
 
@@ -125,7 +146,7 @@ def test_another_file_system_gets_a_copy(tmp_path: Path, elsewhere: Path) -> Non
 def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
     write_file(tmp_path / "source", b"new")
     write_file(tmp_path / "target", b"old")
-    for share in (place, lambda *args: copy(*args, mode=0o644)):
+    for share in (_placed, _copied):
         with pytest.raises(FileExistsError):
             share(tmp_path / "source", tmp_path / "target", GO_ON)
     assert (tmp_path / "target").read_bytes() == b"old"
@@ -134,7 +155,7 @@ def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
 def test_a_copy_is_a_file_of_its_own(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     write_file(source, b"content", 0o444)
-    copy(source, target, GO_ON, mode=0o644)
+    _copied(source, target, GO_ON)
     assert (target.read_bytes(), mode_of(target)) == (b"content", 0o644)
     assert (source.stat().st_nlink, target.stat().st_nlink) == (1, 1)
 
@@ -144,7 +165,7 @@ def test_a_cancel_stops_a_copy(tmp_path: Path) -> None:
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):
-        copy(tmp_path / "source", tmp_path / "target", cancel, mode=0o644)
+        _copied(tmp_path / "source", tmp_path / "target", cancel)
 
 
 # --- preallocation

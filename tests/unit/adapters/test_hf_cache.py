@@ -8,6 +8,7 @@ import pytest
 
 from oci_pull.adapters.hf_cache import HubCache
 from oci_pull.errors import TargetNotUsable, UsageError
+from oci_pull.events import Counter
 from oci_pull.oci.reference import Reference
 from oci_pull.packaging.hf_name import hub_id
 from oci_pull.ports import Tree
@@ -35,7 +36,7 @@ def fill(hub: HubCache, shelf: Shelf, files: dict[str, bytes]) -> Tree:
     layout, manifest = shelf.layout(files), blob_of(repr(files).encode())
     if found := hub.find(REFERENCE, manifest.digest, ""):
         return found
-    staged = hub.stage(REFERENCE, manifest.digest, "", layout)
+    staged = hub.stage(REFERENCE, manifest.digest, "", layout, Counter())
     return published(staged, receipt_of(layout, manifest))
 
 
@@ -67,7 +68,7 @@ def test_a_damaged_snapshot_is_made_again(hub: HubCache, shelf: Shelf) -> None:
 
 
 def test_what_is_discarded_leaves_no_snapshot(hub: HubCache, shelf: Shelf) -> None:
-    hub.stage(REFERENCE, blob_of(b"m").digest, "", shelf.layout(V1)).discard()
+    hub.stage(REFERENCE, blob_of(b"m").digest, "", shelf.layout(V1), Counter()).discard()
     assert not (hub.path / "snapshots").exists()
     assert not (hub.path / "refs").exists()
 

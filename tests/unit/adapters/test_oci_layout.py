@@ -33,7 +33,7 @@ from oci_pull.errors import (
     SizeMismatch,
     Unsupported,
 )
-from oci_pull.events import Unpacking
+from oci_pull.events import Counter, Unpacking
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import MAX_BYTES, Index
@@ -376,7 +376,7 @@ def test_a_compressed_archive_is_told_and_leaves_nothing(
     layout = layouts(kind)
     assert read(layout(files_of(ARTIFACT, "v1"))) == CONTENT
     size = layout.path.stat().st_size
-    assert layout.recorder.events == [Unpacking("layout beside the cache", size)]
+    assert layout.recorder.events == [Unpacking("layout beside the cache", size, Counter())]
     assert [path.name for path in tmp_path.iterdir()] == ["layout"]
 
 

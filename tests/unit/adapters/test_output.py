@@ -11,7 +11,7 @@ import pytest
 from oci_pull.adapters.cache.owner import Owner, this_host
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.errors import Cancelled, NoSpace, NotWritable, OciPullError, TargetNotUsable
-from oci_pull.events import Warned
+from oci_pull.events import Counter, Warned
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.receipt import Receipt
@@ -47,7 +47,7 @@ class Target:
 
     def stage(self, files: Mapping[str, bytes]) -> StagedTree:
         layout = self.shelf.layout(files)
-        return self.output.stage(REFERENCE, manifest_of(files).digest, "", layout)
+        return self.output.stage(REFERENCE, manifest_of(files).digest, "", layout, Counter())
 
     def fill(self, files: Mapping[str, bytes], selection: str = "") -> Tree:
         self.output.check()

@@ -10,8 +10,8 @@ from oci_pull.errors import Cancelled, TimedOut
 from oci_pull.settings import Settings
 
 _PLANNED = events.Planned(
-    files=2, archives=0, size=5_200_000_000, reused=1_000_000_000, resumed=300_000_000, early=0,
-    to_fetch=3_900_000_000, free=10**10,
+    files=2, archives=0, blobs=2, size=5_200_000_000, reused=1_000_000_000, resumed=300_000_000,
+    early=0, to_fetch=3_900_000_000, free=10**10,
 )  # fmt: skip
 
 

@@ -13,7 +13,15 @@ from oci_pull.settings import Settings
 
 _A, _B = Digest.of(b"a"), Digest.of(b"b")
 _PLANNED = events.Planned(
-    files=2, archives=0, size=1000, reused=100, resumed=200, early=0, to_fetch=700, free=10**9
+    files=2,
+    archives=0,
+    blobs=2,
+    size=1000,
+    reused=100,
+    resumed=200,
+    early=0,
+    to_fetch=700,
+    free=10**9,
 )
 _UNFINISHED = "of an unfinished download of what the reference was before"
 
@@ -126,7 +134,7 @@ def test_the_heartbeat_says_what_takes_so_long() -> None:
     started.hashed.value = 700
     _beats(progress, clock)
     progress.on(events.Committed("x", _A, 700))
-    progress.on(events.Unpacking("x", 700))
+    progress.on(events.Unpacking("x", 700, events.Counter()))
     _beats(progress, clock)
     assert stream.getvalue().splitlines()[1:] == [
         "30%  300 B of 1.0 kB  0 B/s",
@@ -187,7 +195,7 @@ def test_a_thousand_small_files_are_no_thousand_lines() -> None:
     for _ in range(1000):
         progress.on(events.Committed("x.json", _A, 900))
         progress.on(events.Reused("y.json", _A, 900))
-        progress.on(events.Unpacking("x.tar", 900))
+        progress.on(events.Unpacking("x.tar", 900, events.Counter()))
     progress.on(events.Committed("model.safetensors", _A, 90_000_000))
     assert stream.getvalue() == "verified model.safetensors  90.0 MB\n"
 
@@ -201,7 +209,7 @@ def test_json_lines_are_objects_with_a_time_and_the_facts_of_the_event() -> None
     started.counter.value = 500
     clock.now = 2
     progress.on(events.Tick())
-    progress.on(events.LayingOut(2))
+    progress.on(events.LayingOut(2, 1000, events.Counter()))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["planned", "started", "progress", "laying_out"]
     assert all("t" in line for line in lines)
@@ -224,7 +232,7 @@ def test_bars_are_drawn_and_taken_away_again(monkeypatch: pytest.MonkeyPatch) ->
     assert "verifying" not in stream.getvalue()
     progress.on(events.Superseded(3, 1_200_000_000))
     progress.on(events.Stalled("x.bin", "cdn.example:443", "brings nothing"))
-    progress.on(events.LayingOut(2))
+    progress.on(events.LayingOut(2, 1000, events.Counter()))
     progress.close()
     for line in ("Plan        2 files, 1.0 kB", "Kept        1.2 GB of", "Stalled     x.bin: cdn."):
         assert line in stream.getvalue()

@@ -23,7 +23,16 @@ from oci_pull.errors import (
     ServerFailed,
     SizeMismatch,
 )
-from oci_pull.events import Committed, Restarted, Retrying, Reused, Started, Unpacking, Waiting
+from oci_pull.events import (
+    Committed,
+    Counter,
+    Restarted,
+    Retrying,
+    Reused,
+    Started,
+    Unpacking,
+    Waiting,
+)
 from oci_pull.fetch.retry import Patience
 from oci_pull.oci.ranges import Span
 from oci_pull.oci.verify import Verified
@@ -484,7 +493,8 @@ def test_an_archive_is_unpacked_with_proof(world: World, is_stored: bool) -> Non
     world.session().fetch(world.jobs(unpacker))
     assert unpacker.seen == CONTENT
     assert unpacker.log == [f"publish {world.blob.digest.short}", "discard"]
-    assert world.observer.of(Unpacking) == [Unpacking("blob 0", SIZE)]
+    assert world.observer.of(Unpacking) == [Unpacking("blob 0", SIZE, Counter())]
+    assert world.observer.of(Unpacking)[0].counter.value == SIZE
 
 
 def test_an_archive_that_is_none_is_an_error_and_its_blob_stays(world: World) -> None:

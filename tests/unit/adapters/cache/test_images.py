@@ -13,6 +13,7 @@ from oci_pull.adapters.cache.images import DirectoryImages
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.errors import Cancelled, DamagedArchive, Vanished
+from oci_pull.events import Counter
 from oci_pull.image import Model, find_model
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.verify import verify
@@ -132,7 +133,7 @@ def test_the_model_is_written_and_nothing_else(shelf: Shelf) -> None:
         tar(**FILES), tar(Entry("models/again", type=b"1", link="models/config.json"))
     )
     assert shelf.images.merged(IMAGE, "") is None
-    shelf.images.write(image, model_of(image, shelf), blobs)
+    shelf.images.write(image, model_of(image, shelf), blobs, Counter())
     found = shelf.images.merged(IMAGE, "")
     assert found
     assert {str(member.path): member.size for member in found.members} == {
@@ -152,7 +153,7 @@ def test_the_model_is_written_and_nothing_else(shelf: Shelf) -> None:
 
 def test_an_image_with_nothing_beside_its_model_says_so(shelf: Shelf) -> None:
     image, blobs = shelf.add(tar(**{name: FILES[name] for name in FILES if "models" in name}))
-    shelf.images.write(image, model_of(image, shelf), blobs)
+    shelf.images.write(image, model_of(image, shelf), blobs, Counter())
     found = shelf.images.merged(IMAGE, "")
     assert found
     assert found.outside is None
@@ -161,7 +162,7 @@ def test_an_image_with_nothing_beside_its_model_says_so(shelf: Shelf) -> None:
 def test_what_another_run_wrote_stays(shelf: Shelf) -> None:
     image, blobs = shelf.add(tar(**FILES))
     for _ in range(2):
-        shelf.images.write(image, model_of(image, shelf), blobs)
+        shelf.images.write(image, model_of(image, shelf), blobs, Counter())
     assert shelf.images.merged(IMAGE, "")
     assert shelf.images.merged(IMAGE, "models") is None
     assert shelf.left() == []
@@ -169,7 +170,7 @@ def test_what_another_run_wrote_stays(shelf: Shelf) -> None:
 
 def test_a_cache_behind_is_looked_into(shelf: Shelf, tmp_path: Path) -> None:
     image, blobs = shelf.add(tar(**FILES))
-    shelf.images.write(image, model_of(image, shelf), blobs)
+    shelf.images.write(image, model_of(image, shelf), blobs, Counter())
     front = DirectoryImages(Cache(tmp_path / "front"), threading.Event(), shelf.images)
     assert front.entries(image.layers[0]) == shelf.images.entries(image.layers[0])
     assert front.merged(IMAGE, "") == shelf.images.merged(IMAGE, "")
@@ -180,7 +181,7 @@ def test_a_stop_leaves_nothing(shelf: Shelf) -> None:
     model = model_of(image, shelf)
     shelf.cancel.set()
     with pytest.raises(Cancelled):
-        shelf.images.write(image, model, blobs)
+        shelf.images.write(image, model, blobs, Counter())
     assert shelf.images.merged(IMAGE, "") is None
     assert shelf.left() == []
 
@@ -197,7 +198,7 @@ def test_a_stop_would_be_heard_where_nothing_is_wanted(shelf: Shelf) -> None:
             looks += 1
             return False
 
-    DirectoryImages(shelf.cache, Counted()).write(image, model, blobs)
+    DirectoryImages(shelf.cache, Counted()).write(image, model, blobs, Counter())
     assert looks > len(FILES)
 
 
@@ -207,7 +208,7 @@ def test_a_layer_that_somebody_removed_is_asked_for_again(shelf: Shelf) -> None:
     (blob,) = blobs.values()
     blob.path.unlink()
     with pytest.raises(Vanished):
-        shelf.images.write(image, model, blobs)
+        shelf.images.write(image, model, blobs, Counter())
     assert shelf.left() == []
 
 
@@ -215,4 +216,4 @@ def test_an_entry_that_is_not_there_is_an_error(shelf: Shelf) -> None:
     image, blobs = shelf.add(tar(**FILES))
     wrong = Model("", ((RelPath.parse("a"), ImageFile(Place(0, 9), 1)),), None)
     with pytest.raises(DamagedArchive, match="has changed"):
-        shelf.images.write(image, wrong, blobs)
+        shelf.images.write(image, wrong, blobs, Counter())

@@ -15,6 +15,7 @@ from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.errors import NotWritable
+from oci_pull.events import Counter
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Manifest, parse_document
@@ -50,7 +51,7 @@ def lay_out(
     layout = shelf.layout(FILES)
     trees = CacheTrees(shelf.cache, shelf.contents, shelf.cancel)
     parsed = Reference.parse(reference) if not reference.startswith("oci:") else REFERENCE
-    staged = trees.stage(parsed, manifest.digest, selection, layout)
+    staged = trees.stage(parsed, manifest.digest, selection, layout, Counter())
     receipt = receipt_of(layout, manifest, reference=reference, selection=selection)
     published(staged, receipt)
 

@@ -12,6 +12,7 @@ import pytest
 from oci_pull.adapters.cache.owner import Owner, this_host
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.errors import Cancelled, DiskError, NoSpace, NotWritable, Vanished
+from oci_pull.events import Counter
 from oci_pull.oci.digest import Digest
 from oci_pull.packaging.layout import FromArchive, Layout, TreeFile
 from oci_pull.packaging.path import RelPath
@@ -46,7 +47,7 @@ def trees(shelf: Shelf) -> CacheTrees:
 
 def build(shelf: Shelf, files: dict[str, bytes] = FILES, selection: str = "") -> Tree:
     layout = shelf.layout(files)
-    staged = trees_of(shelf).stage(REFERENCE, MANIFEST.digest, selection, layout)
+    staged = trees_of(shelf).stage(REFERENCE, MANIFEST.digest, selection, layout, Counter())
     return published(staged, receipt_of(layout, MANIFEST, selection=selection))
 
 
@@ -101,7 +102,7 @@ def test_weights_share_the_blob(shelf: Shelf) -> None:
 
 
 def test_a_tree_can_be_looked_into_before_it_has_its_name(shelf: Shelf, trees: CacheTrees) -> None:
-    staged = trees.stage(REFERENCE, MANIFEST.digest, "", shelf.layout(FILES))
+    staged = trees.stage(REFERENCE, MANIFEST.digest, "", shelf.layout(FILES), Counter())
     assert {str(path): size for path, size in staged.sizes().items()} == {
         name: len(content) for name, content in FILES.items()
     }
@@ -172,7 +173,9 @@ def test_a_damaged_tree_is_not_found_and_makes_room(
 
 def test_of_two_who_publish_the_second_finds_it_there(shelf: Shelf, trees: CacheTrees) -> None:
     layout = shelf.layout(FILES)
-    first, second = (trees.stage(REFERENCE, MANIFEST.digest, "", layout) for _ in range(2))
+    first, second = (
+        trees.stage(REFERENCE, MANIFEST.digest, "", layout, Counter()) for _ in range(2)
+    )
     published(first, receipt_of(layout, MANIFEST))
     before = snapshot(final(shelf))
     published(second, receipt_of(layout, MANIFEST))
@@ -186,7 +189,7 @@ def test_a_tree_of_another_manifest_under_the_same_name_is_not_taken_for_it(
     """Twelve hexadecimal digits of two manifests can be made to be the same."""
     layout = shelf.layout({"config.json": b'{"evil": 1}'})
     twin = replace(MANIFEST, digest=Digest("sha256", MANIFEST.digest.short + "0" * 52))
-    published(trees.stage(REFERENCE, twin.digest, "", layout), receipt_of(layout, twin))
+    published(trees.stage(REFERENCE, twin.digest, "", layout, Counter()), receipt_of(layout, twin))
     assert trees.find(REFERENCE, MANIFEST.digest, "") is None
     tree = build(shelf)
     assert contents_below(tree.path) == FILES
@@ -198,7 +201,7 @@ def test_a_blob_that_vanished_is_told_and_leaves_nothing(shelf: Shelf, trees: Ca
     layout = shelf.layout(FILES)
     shelf.store.drop(blob_of(WEIGHTS))
     with pytest.raises(Vanished, match=r"model\.safetensors"):
-        trees.stage(REFERENCE, MANIFEST.digest, "", layout)
+        trees.stage(REFERENCE, MANIFEST.digest, "", layout, Counter())
     assert incomplete(shelf) == []
 
 
@@ -206,11 +209,11 @@ def test_an_archive_that_vanished_is_told(shelf: Shelf, trees: CacheTrees) -> No
     origin = FromArchive(blob_of(b"archive"))
     file = TreeFile(RelPath.parse("a"), 1, Digest.of(b"1"), origin)
     with pytest.raises(Vanished):
-        trees.stage(REFERENCE, MANIFEST.digest, "", Layout((file,)))
+        trees.stage(REFERENCE, MANIFEST.digest, "", Layout((file,)), Counter())
     member = shelf.layers.path(origin.archive, file.digest)
     member.parent.mkdir(parents=True)
     member.write_bytes(b"1")
-    staged = trees.stage(REFERENCE, MANIFEST.digest, "", Layout((file,)))
+    staged = trees.stage(REFERENCE, MANIFEST.digest, "", Layout((file,)), Counter())
     assert staged.read(file.path, 10) == b"1"
 
 
@@ -224,7 +227,7 @@ def test_what_a_killed_run_left_is_gone_after_the_next(shelf: Shelf) -> None:
 
 def test_a_full_disk_leaves_nothing(shelf: Shelf, trees: CacheTrees) -> None:
     layout = shelf.layout(FILES)
-    staged = trees.stage(REFERENCE, MANIFEST.digest, "", layout)
+    staged = trees.stage(REFERENCE, MANIFEST.digest, "", layout, Counter())
     with no_file_beyond(100), pytest.raises(NoSpace):
         published(staged, receipt_of(layout, MANIFEST))
     assert not final(shelf).exists()
@@ -235,7 +238,7 @@ def test_what_is_in_the_way_is_told(shelf: Shelf, trees: CacheTrees) -> None:
     layout = shelf.layout(FILES)
     final(shelf).parent.parent.mkdir(parents=True)
     final(shelf).parent.touch()
-    staged = trees.stage(REFERENCE, MANIFEST.digest, "", layout)
+    staged = trees.stage(REFERENCE, MANIFEST.digest, "", layout, Counter())
     with pytest.raises(DiskError):
         published(staged, receipt_of(layout, MANIFEST))
     assert incomplete(shelf) == []
@@ -249,7 +252,7 @@ def test_a_place_that_may_not_be_written_is_told_with_its_reason(open_path: Path
     shelf.cache.incomplete.chmod(0o777)
     final(shelf).parent.chmod(0o555)
     with without_privileges():
-        staged = trees_of(shelf).stage(REFERENCE, MANIFEST.digest, "", layout)
+        staged = trees_of(shelf).stage(REFERENCE, MANIFEST.digest, "", layout, Counter())
         with pytest.raises(NotWritable, match="Permission denied"):
             published(staged, receipt_of(layout, MANIFEST))
 
@@ -259,5 +262,5 @@ def test_a_cancel_stops_the_copying(shelf: Shelf, trees: CacheTrees, elsewhere: 
     shelf.cache.incomplete.symlink_to(elsewhere)
     shelf.cancel.set()
     with pytest.raises(Cancelled):
-        trees.stage(REFERENCE, MANIFEST.digest, "", layout)
+        trees.stage(REFERENCE, MANIFEST.digest, "", layout, Counter())
     assert incomplete(shelf) == []
