@@ -24,7 +24,7 @@ function __oci_pull_in
             case --
                 test "$found" = first; and set found pull
                 break
-            case -o --output --cache-dir --layout --link-mode --include --exclude --platform --select --root -j --jobs --limit-rate --retries --stall-timeout --connect-timeout --max-wait --lock-timeout --timeout --max-bytes --config --authfile -u --username --mirror --ca-file --client-cert --client-key --proxy --default-registry --format --progress --max-size --metrics-file --jitter --older-than --keep
+            case -o --output --cache-dir --layout --link-mode --include --exclude --platform --select --root -j --jobs --limit-rate --retries --stall-timeout --connect-timeout --max-wait --lock-timeout --timeout --max-bytes --config --authfile -u --username --mirror --ca-file --client-cert --client-key --proxy --default-registry --format --progress --color --max-size --metrics-file --jitter --older-than --keep
                 set skip 1
             case '-*'
             case '*'
@@ -97,6 +97,7 @@ complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cach
 complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cache ls" "cache df" "cache rm" "cache prune" "cache verify" "cache path"' -l format -x -a 'path text json' -d 'stdout: path, text or json'
 complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cache verify"' -l progress -x -a 'auto bar plain json none' -d 'stderr: auto, bar, plain, json or none'
 complete -c oci-pull -n '__oci_pull_in first pull login logout warm plan inspect doctor "cache verify"' -s q -l quiet -d 'nothing but errors'
+complete -c oci-pull -n '__oci_pull_in first pull login logout warm plan inspect doctor "cache ls" "cache df" "cache rm" "cache prune" "cache verify" "cache path"' -l color -x -a 'auto always never' -d 'colours: auto, always or never'
 complete -c oci-pull -n '__oci_pull_in first pull login logout warm plan inspect doctor "cache ls" "cache df" "cache rm" "cache prune" "cache verify" "cache path" cache' -s h -l help -d 'say what it does and takes'
 complete -c oci-pull -n '__oci_pull_in warm' -l max-size -x -d 'prune the cache to this afterwards'
 complete -c oci-pull -n '__oci_pull_in warm' -l metrics-file -r -F -d 'what came of it, for Prometheus'

@@ -12,6 +12,7 @@ from typing import Any
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 #: A program that is run for a web server takes no proxy from whoever asks that.
 _PROXY_VARIABLES = (*_PROXIES, *(name.upper() for name in _PROXIES), "REQUEST_METHOD")
+_COLOR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM")
 
 
 def as_path(text: str) -> Path:
@@ -45,6 +46,7 @@ def places(environ: Mapping[str, str], etc: Path) -> dict[str, Any]:
         "auth_files": tuple(_auth_files(environ, home)),
         "password_file": _path(environ, "OCI_PULL_PASSWORD_FILE"),
         "is_logged": any(environ.get(name) for name in ("CI", "JOURNAL_STREAM")),
+        "color_variables": {name: environ[name] for name in _COLOR_VARIABLES if name in environ},
         "proxy_variables": {name: environ[name] for name in _PROXY_VARIABLES if name in environ},
         "certificate_directories": tuple(
             place / tool / "certs.d" for place in both for tool in ("containers", "docker")

@@ -43,6 +43,7 @@ FORMATS = ("path", "text", "json")
 LAYOUTS = ("dir", "hf")
 LINK_MODES = ("auto", "reflink", "hardlink", "symlink", "copy")
 PROGRESSES = ("auto", "bar", "plain", "json", "none")
+COLORS = ("auto", "always", "never")
 
 
 def _option(default: T, option: Option) -> T:
@@ -199,6 +200,9 @@ class Settings:
     quiet: bool = _option(
         default=False, option=Option(as_boolean, "", "output", "nothing but errors", short="-q")
     )
+    color: str = _option(
+        "auto", Option(one_of(*COLORS), "WHEN", "output", "colours: auto, always or never")
+    )
 
     #: Not options: what the environment says of this machine and its user.
     home: Path | None = None
@@ -215,6 +219,8 @@ class Settings:
     password: str = field(default="", repr=False)
     #: Something writes our lines down (CI, a journal), even if it looks like a terminal.
     is_logged: bool = False
+    #: The variables that say whether colours are wanted.
+    color_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The tables of the configuration file, by registry.
     tables: Mapping[str, RegistrySettings] = field(default_factory=dict)
     #: Keys of the configuration file that are no options: caches that are looked into first, and

@@ -12,10 +12,11 @@ from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.cache import cache
+from oci_pull.cli.color import Ink
 from oci_pull.cli.doctor import report_json, report_text
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
-from oci_pull.cli.options import ALL, NETWORK, SELECTION, Given, takes
+from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.preview import preview_json, preview_text
 from oci_pull.cli.progress import Progress, report
@@ -130,7 +131,7 @@ def _pull(reference: str, settings: Settings, progress: Progress) -> None:
     seconds = time.monotonic() - begun
     progress.close()
     if not settings.quiet and settings.progress not in ("none", "json"):
-        _say_how_it_went(result, seconds, is_laid_out=settings.output is not None)
+        _say_how_it_went(result, seconds, settings)
     match settings.format:
         case "json":
             output.emit(output.result_json(result, seconds))
@@ -143,24 +144,27 @@ def _pull(reference: str, settings: Settings, progress: Progress) -> None:
         output.tell(f"Next        {serve_command(result.path, result.primary)}")
 
 
-def _say_how_it_went(result: PullResult, seconds: float, *, is_laid_out: bool) -> None:
+def _say_how_it_went(result: PullResult, seconds: float, settings: Settings) -> None:
+    ink = Ink.of(settings, sys.stderr)
     digest = f"{result.digest.algorithm}:{result.digest.short}"
     if result.unchanged:
         output.tell(
             f"Up to date  {result.reference}  {digest}  {size(result.size)}"
-            f"  (checked in {duration(seconds)})"
+            f"  (checked in {duration(seconds)})",
+            ink,
         )
     else:
         reused = f", {size(result.reused_bytes)} were here" if result.reused_bytes else ""
         output.tell(
             f"Ready       {size(result.size)} in {duration(seconds)}"
             f" ({size(result.fetched_bytes)} fetched{reused}), verified"
-            + (f", by {result.link}" if is_laid_out and result.link else "")
+            + (f", by {result.link}" if settings.output and result.link else ""),
+            ink,
         )
 
 
 @app.command()
-@takes((*SELECTION, *NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
+@takes((*SELECTION, *NETWORK, "cache_dir", "offline", *OUTPUT))
 def plan(reference: OneReference, *, given: Given) -> None:
     """Say what a pull would fetch, reuse and leave out; nothing is written."""
     settings = _load(given, [reference])
@@ -175,7 +179,7 @@ def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
 
 
 @app.command()
-@takes(("platform", "select", *NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
+@takes(("platform", "select", *NETWORK, "cache_dir", "offline", *OUTPUT))
 def inspect(
     reference: OneReference,
     *,
@@ -202,7 +206,7 @@ def _show_inspection(reference: str, settings: Settings, progress: Progress, *, 
 
 
 @app.command()
-@takes((*NETWORK, "cache_dir", "offline", "format", "progress", "quiet"))
+@takes((*NETWORK, "cache_dir", "offline", *OUTPUT))
 def doctor(
     named: Annotated[
         str | None,
@@ -234,7 +238,7 @@ def _show_report(
 
 
 @cache.command("path")
-@takes((*SELECTION, "cache_dir", "default_registry", "config", "format"))
+@takes((*SELECTION, "cache_dir", "default_registry", "config", "format", "color"))
 def cache_path(
     reference: OneReference,
     *,

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from oci_pull import events
+from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.progress import Totals, described, is_arrived, report
 from oci_pull.cli.units import shortened
 from oci_pull.errors import OciPullError, printable
@@ -41,9 +42,10 @@ _SAID = (
 class BarProgress:
     """The total, and a bar for each blob that is being fetched."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, ink: Ink = PLAIN) -> None:
         self._stream = stream
-        self._console = Console(file=stream)
+        self._ink = ink
+        self._console = Console(file=stream, no_color=not ink.is_colored)
         wide = self._console.width >= _NARROW
         columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
         columns += [TransferSpeedColumn(), TimeRemainingColumn()] if wide else []
@@ -60,7 +62,8 @@ class BarProgress:
         self.totals.on(event)
         if isinstance(event, _SAID) and (words := described(event)):
             line = f"{words[0].capitalize():{LABEL}}{words[1]}"
-            self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+            line = self._ink.line(printable(line))
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         match event:
             case events.Planned() if event.to_fetch:
                 for task in self._progress.task_ids:
@@ -95,7 +98,7 @@ class BarProgress:
     def fail(self, error: OciPullError) -> None:
         """Take the bars away, and say what went wrong."""
         self.close()
-        report(error, self._stream)
+        report(error, self._stream, self._ink)
 
     def close(self) -> None:
         """Take the bars away."""

@@ -1,12 +1,15 @@
 """`oci-pull login` and `oci-pull logout`."""
 
 import os
+import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from oci_pull import __version__
 from oci_pull.cli import output
+from oci_pull.cli.color import Ink
 from oci_pull.cli.options import Given, takes
 from oci_pull.cli.password import asked_credential, interruptible
 from oci_pull.settings import Settings
@@ -21,41 +24,43 @@ _REACH = (
 Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="docker.io, ghcr.io, HOST:PORT")]
 
 
-@takes(("username", "password_stdin", "authfile", *_REACH, "config", "quiet"))
+@takes(("username", "password_stdin", "authfile", *_REACH, "config", "quiet", "color"))
 def login(registry: Registry, *, given: Given) -> None:
     """Keep a credential for a registry, once the registry has taken it."""
     from oci_pull.verbs import login as verb
 
     settings = _load(given)
+    warn = partial(_warn, Ink.of(settings, sys.stderr))
     verb.registry_host(registry)
     with interruptible():
         who = asked_credential(settings, registry)
-        done = verb.login(registry, who, settings, _warn, _USER_AGENT)
+        done = verb.login(registry, who, settings, warn, _USER_AGENT)
     if not settings.quiet:
         output.tell(f"Logged in   {done.registry} as {done.username!r}, kept in {done.place}")
     if done.shadowed_by:
-        _warn(f"{done.shadowed_by} counts before it for {done.registry}")
+        warn(f"{done.shadowed_by} counts before it for {done.registry}")
 
 
-@takes(("authfile", "config", "quiet"))
+@takes(("authfile", "config", "quiet", "color"))
 def logout(registry: Registry, *, given: Given) -> None:
     """Forget the credential of a registry."""
     from oci_pull.verbs import login as verb
 
     settings = _load(given)
+    warn = partial(_warn, Ink.of(settings, sys.stderr))
     with interruptible():
-        done = verb.logout(registry, settings, _warn)
+        done = verb.logout(registry, settings, warn)
     if not settings.quiet:
         where = ", ".join(done.places)
         words = f"removed from {where}" if where else "there was no credential"
         output.tell(f"Logged out  {done.registry}: {words}")
     if done.left:
-        _warn(f"{done.registry} is still asked as {done.left}")
+        warn(f"{done.registry} is still asked as {done.left}")
 
 
 def _load(given: Given) -> Settings:
     return Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
 
 
-def _warn(message: str) -> None:
-    output.tell(f"warning: {message}")
+def _warn(ink: Ink, message: str) -> None:
+    output.tell(f"warning: {message}", ink)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import NoSpace, OciPullError, printable
 from oci_pull.pull import PullResult
@@ -18,9 +19,9 @@ def emit(text: str) -> None:
     sys.stdout.flush()
 
 
-def tell(text: str) -> None:
+def tell(text: str, ink: Ink = PLAIN) -> None:
     """A line for people."""
-    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.write(ink.line(printable(text)) + "\n")
     sys.stderr.flush()
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
 from oci_pull import events
+from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import Cancelled, OciPullError, printable
 
@@ -109,10 +110,10 @@ class Progress(Protocol):
         """Take away what is not meant to stay."""
 
 
-def report(error: OciPullError, stream: TextIO) -> None:
+def report(error: OciPullError, stream: TextIO, ink: Ink = PLAIN) -> None:
     """An error for people: what and where, and what to type next."""
     prefix = "" if isinstance(error, Cancelled) else "error: "
-    stream.write(f"{prefix}{printable(error.message)}\n")
+    stream.write(ink.line(f"{prefix}{printable(error.message)}\n"))
     if error.hint:
         stream.write(f"  try: {printable(error.hint)}\n")
     stream.flush()
@@ -121,13 +122,14 @@ def report(error: OciPullError, stream: TextIO) -> None:
 class NoProgress:
     """Says nothing but how it failed."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, ink: Ink = PLAIN) -> None:
         self._stream = stream
+        self._ink = ink
         self.totals = Totals()
 
     def fail(self, error: OciPullError) -> None:
         """Say what went wrong."""
-        report(error, self._stream)
+        report(error, self._stream, self._ink)
 
     def on(self, event: events.Event) -> None:
         """Take an event."""
@@ -140,8 +142,11 @@ class NoProgress:
 class PlainProgress:
     """Whole lines, each of them worth keeping in a log."""
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float], stamps: bool) -> None:
+    def __init__(
+        self, stream: TextIO, *, clock: Callable[[], float], stamps: bool, ink: Ink = PLAIN
+    ) -> None:
         self._stream = stream
+        self._ink = ink
         self._clock = clock
         self._stamps = stamps
         self.totals = Totals()
@@ -161,7 +166,7 @@ class PlainProgress:
 
     def fail(self, error: OciPullError) -> None:
         """Say what went wrong."""
-        report(error, self._stream)
+        report(error, self._stream, self._ink)
 
     def close(self) -> None:
         """Every line stays."""
@@ -188,7 +193,7 @@ class PlainProgress:
     def _line(self, text: str) -> None:
         self._last = self._clock()
         stamp = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} " if self._stamps else ""
-        self._stream.write(f"{stamp}{printable(text)}\n")
+        self._stream.write(f"{stamp}{self._ink.line(printable(text))}\n")
         self._stream.flush()
 
 

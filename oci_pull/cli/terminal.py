@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TextIO
 
+from oci_pull.cli.color import Ink
 from oci_pull.cli.progress import JsonProgress, NoProgress, PlainProgress, Progress
 from oci_pull.settings import Settings
 
@@ -15,8 +16,9 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
     for one, and would fill logs with bars.
     """
     stream = stream or sys.stderr
+    ink = Ink.of(settings, stream)
     if settings.quiet:
-        return NoProgress(stream)
+        return NoProgress(stream, ink)
     kind = settings.progress
     if kind == "auto" and settings.is_logged:
         kind = "plain"
@@ -25,12 +27,13 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
         kind = "bar" if stream.isatty() else "plain"
     match kind:
         case "none":
-            return NoProgress(stream)
+            return NoProgress(stream, ink)
         case "json":
             return JsonProgress(stream, clock=time.monotonic)
         case "bar":
             from oci_pull.cli.bar import BarProgress
 
-            return BarProgress(stream)
+            return BarProgress(stream, ink)
         case _:
-            return PlainProgress(stream, clock=time.monotonic, stamps=not settings.is_logged)
+            stamps = not settings.is_logged
+            return PlainProgress(stream, clock=time.monotonic, stamps=stamps, ink=ink)

@@ -10,7 +10,8 @@ import typer
 
 from oci_pull import api
 from oci_pull.cli import output
-from oci_pull.cli.options import NETWORK, Given, takes
+from oci_pull.cli.color import Ink
+from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.progress import Progress
 from oci_pull.cli.signals import CANCEL
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 @takes((*NETWORK, "cache_dir", "keep_archives", "max_bytes", "no_space_check", "lock_timeout",
-        "format", "progress", "quiet"))  # fmt: skip
+        *OUTPUT))  # fmt: skip
 def warm(
     listed: Annotated[str, typer.Argument(metavar="LIST", help="a file, - for stdin")],
     *,
@@ -105,10 +106,11 @@ def _tell(outcome: Outcome, settings: Settings, progress: Progress) -> None:
     result = outcome.result
     assert result
     if not settings.quiet and settings.progress not in ("none", "json"):
+        ink = Ink.of(settings, sys.stderr)
         state = "Up to date" if result.unchanged else "Ready"
         took = duration(outcome.seconds)
         fetched = size(result.fetched_bytes)
-        output.tell(f"{state:11} {result.reference}  {fetched} fetched in {took}")
+        output.tell(f"{state:11} {result.reference}  {fetched} fetched in {took}", ink)
     match settings.format:
         case "json":
             output.emit(output.result_json(result, outcome.seconds))

@@ -26,6 +26,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "NO_PROXY": "hosts, domains and networks that are reached without one",
     "CI": "stderr is written down: plain lines, whatever it looks like",
     "JOURNAL_STREAM": "the same, by systemd",
+    "NO_COLOR": "no colours, unless --color asks for them",
+    "FORCE_COLOR": "colours, wherever stderr goes",
+    "CLICOLOR_FORCE": "the same",
+    "TERM": "no colours where it is dumb",
     "HOME": "what ~ is",
 }
 
