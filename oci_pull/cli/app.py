@@ -14,12 +14,13 @@ from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.cache import cache
 from oci_pull.cli.color import Ink
 from oci_pull.cli.doctor import report_json, report_text
+from oci_pull.cli.failure import report
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
 from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.preview import preview_json, preview_text
-from oci_pull.cli.progress import Progress, report
+from oci_pull.cli.progress import Progress
 from oci_pull.cli.signals import CANCEL, leave
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import duration, size

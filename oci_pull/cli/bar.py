@@ -17,7 +17,8 @@ from rich.progress import (
 
 from oci_pull import events
 from oci_pull.cli.color import PLAIN, Ink
-from oci_pull.cli.progress import Totals, described, is_arrived, report
+from oci_pull.cli.failure import report
+from oci_pull.cli.progress import Totals, described, is_arrived
 from oci_pull.cli.units import shortened
 from oci_pull.errors import OciPullError, printable
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol, TextIO
 
 from oci_pull import events
 from oci_pull.cli.color import PLAIN, Ink
+from oci_pull.cli.failure import report
 from oci_pull.cli.units import duration, size
-from oci_pull.errors import Cancelled, OciPullError, printable
+from oci_pull.errors import OciPullError, printable
 
 #: Between two lines that say how far it is, in seconds: often enough to be seen alive, and no more
 #: than some sixty in an hour's log.
@@ -108,15 +109,6 @@ class Progress(Protocol):
 
     def close(self) -> None:
         """Take away what is not meant to stay."""
-
-
-def report(error: OciPullError, stream: TextIO, ink: Ink = PLAIN) -> None:
-    """An error for people: what and where, and what to type next."""
-    prefix = "" if isinstance(error, Cancelled) else "error: "
-    stream.write(ink.line(f"{prefix}{printable(error.message)}\n"))
-    if error.hint:
-        stream.write(f"  try: {printable(error.hint)}\n")
-    stream.flush()
 
 
 class NoProgress:

@@ -1,10 +1,8 @@
-import io
 import json
 from pathlib import Path
 
 from oci_pull.cli import output
-from oci_pull.cli.progress import report
-from oci_pull.errors import NoSpace, OciPullError, ServerFailed
+from oci_pull.errors import NoSpace, ServerFailed
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Reference
 from oci_pull.packaging.path import RelPath
@@ -69,9 +67,3 @@ def test_a_failure_for_programs_has_the_promised_members() -> None:
 def test_a_full_disk_says_how_much_is_missing() -> None:
     value = json.loads(output.error_json(NoSpace("full", needed=10, free=3)))
     assert (value["error"]["needed"], value["error"]["free"]) == (10, 3)
-
-
-def test_an_error_for_people_is_a_line_and_what_to_try() -> None:
-    stream = io.StringIO()
-    report(OciPullError("it broke", hint="wait"), stream)
-    assert stream.getvalue() == "error: it broke\n  try: wait\n"
