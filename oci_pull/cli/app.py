@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from oci_pull import api
+from oci_pull import api, upkeep
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.cache import cache
@@ -29,6 +29,7 @@ from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
 from oci_pull.packaging.servable import serve_command
 from oci_pull.pull import PullResult
 from oci_pull.settings import Settings
+from oci_pull.workshop import locate
 
 app = typer.Typer(
     name="oci-pull",
@@ -174,7 +175,7 @@ def plan(reference: OneReference, *, given: Given) -> None:
 
 def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
     preview = api.plan(reference, settings=settings, observer=progress, cancel=CANCEL)
-    name = str(api.locate(reference, settings))
+    name = str(locate(reference, settings))
     render = preview_json if settings.format == "json" else preview_text
     output.emit(render(name, preview))
 
@@ -201,7 +202,7 @@ def _show_inspection(reference: str, settings: Settings, progress: Progress, *, 
         sys.stdout.buffer.flush()
         return
     inspection = api.inspect(reference, settings=settings, observer=progress, cancel=CANCEL)
-    name = str(api.locate(reference, settings))
+    name = str(locate(reference, settings))
     render = inspection_json if settings.format == "json" else inspection_text
     output.emit(render(name, inspection))
 
@@ -230,7 +231,7 @@ def doctor(
 def _show_report(
     named: str | None, settings: Settings, progress: Progress, broken: UsageError | None
 ) -> None:
-    found = api.doctor(named, settings=settings, observer=progress, cancel=CANCEL, broken=broken)
+    found = upkeep.doctor(named, settings=settings, observer=progress, cancel=CANCEL, broken=broken)
     render = report_json if settings.format == "json" else report_text
     output.emit(render(found))
     if found.error:
@@ -265,7 +266,7 @@ def _checked(settings: Settings, work: Callable[[Progress], None]) -> None:
 
 
 def _show_path(reference: str, settings: Settings, *, primary: bool) -> None:
-    tree = api.find(reference, settings=settings)
+    tree = upkeep.find(reference, settings=settings)
     path = tree.path
     if primary:
         if tree.receipt.primary is None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oci_pull import api
+from oci_pull import upkeep
 from oci_pull.cli import output
 from oci_pull.cli.columns import several, with_note
 from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
@@ -270,7 +270,7 @@ def rm(
 
     def remove() -> None:
         _agreed(f"remove {' '.join(references)}", yes=yes)
-        found = api.remove(references, settings=settings, cancel=CANCEL)
+        found = upkeep.remove(references, settings=settings, cancel=CANCEL)
         _say(found, None, settings, is_dry=False)
 
     _checked(settings, remove)
@@ -304,11 +304,11 @@ def prune(
             older_than=_parsed("--older-than", as_time, older_than),
             max_size=_parsed("--max-size", as_size, max_size),
             partials=unfinished,
-            keep=api.kept_names([*(keep or ()), *settings.keep], settings),
+            keep=upkeep.kept_names([*(keep or ()), *settings.keep], settings),
         )
         if not dry_run:
             _agreed("remove what was not used for the longest", yes=yes)
-        found = api.prune(limits, settings=settings, cancel=CANCEL, dry_run=dry_run)
+        found = upkeep.prune(limits, settings=settings, cancel=CANCEL, dry_run=dry_run)
         _say(found, limits, settings, is_dry=dry_run)
 
     _checked(settings, work)
@@ -330,7 +330,7 @@ def verify(
     settings = with_password(_load(given), [reference] if reference else [])
 
     def work() -> None:
-        found = api.verify(
+        found = upkeep.verify(
             reference,
             repair=repair,
             settings=settings,

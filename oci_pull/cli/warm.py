@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from oci_pull import api
+from oci_pull import upkeep
 from oci_pull.cli import output
 from oci_pull.cli.color import Ink
 from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
@@ -54,7 +54,7 @@ def warm(
         wanted = _read(listed, settings)
         settings = with_password(settings, [each.reference for each in wanted])
         if longest:
-            api.wait_at_random(longest, CANCEL)
+            upkeep.wait_at_random(longest, CANCEL)
         code = _warm(wanted, settings, progress, limit=limit, metrics=metrics_file)
     except OciPullError as error:
         raise typer.Exit(_fail(error, settings, progress).exit_code) from error
@@ -77,16 +77,16 @@ def _warm(
         shown.append(make_progress(settings))
         return shown[-1]
 
-    for each in api.warm(wanted, settings=settings, observer=observer, cancel=CANCEL):
+    for each in upkeep.warm(wanted, settings=settings, observer=observer, cancel=CANCEL):
         outcomes.append(each)
         shown[-1].close()
         _tell(each, settings, shown[-1])
     if metrics:
         write_metrics(metrics, outcomes)
     if limit is not None and not CANCEL.is_set():
-        keep = api.kept_names([*(each.reference for each in wanted), *settings.keep], settings)
+        keep = upkeep.kept_names([*(each.reference for each in wanted), *settings.keep], settings)
         limits = Limits(max_size=limit, keep=keep)
-        pruned = api.prune(limits, settings=settings, cancel=CANCEL)
+        pruned = upkeep.prune(limits, settings=settings, cancel=CANCEL)
         if not settings.quiet:
             output.tell(f"Pruned      {size(pruned.freed)} freed, {size(pruned.after)} left")
     failed = [_meant(each.error) for each in outcomes if each.error]
@@ -145,7 +145,7 @@ def _read(listed: str, settings: Settings) -> tuple[Wanted, ...]:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise InvalidSetting(f"the list {listed} cannot be read: {reason}") from error
     name = "stdin" if listed == "-" else listed
-    return parse_list(text, name, lambda each: api.check_wanted(each, settings))
+    return parse_list(text, name, lambda each: upkeep.check_wanted(each, settings))
 
 
 def _parsed(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:

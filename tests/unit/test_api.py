@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from oci_pull import api, events
+from oci_pull import api, events, upkeep
 from oci_pull.errors import (
     Cancelled,
     InconsistentModel,
@@ -155,7 +155,7 @@ def test_a_hit_needs_no_source(put: Put, settings: Settings) -> None:
     first = api.pull(reference, settings=settings)
     put.forget()
     assert api.pull(reference, settings=settings, offline=True).path == first.path
-    assert api.find(reference, settings=settings).path == first.path
+    assert upkeep.find(reference, settings=settings).path == first.path
     pinned = f"{reference.removesuffix(':v1')}@{first.digest}"
     assert api.pull(pinned, settings=settings).unchanged
 
@@ -442,11 +442,11 @@ def test_names_that_cannot_be_are_refused_before_the_download(
 def test_what_is_not_complete_is_not_found(put: Put, settings: Settings) -> None:
     reference = put(docker_v02(_MODEL))
     with pytest.raises(NotCached):
-        api.find(reference, settings=settings)
+        upkeep.find(reference, settings=settings)
     result = api.pull(reference, settings=settings)
     (result.path / "config.json").unlink()
     with pytest.raises(NotCached):
-        api.find(reference, settings=settings)
+        upkeep.find(reference, settings=settings)
     assert _files(api.pull(reference, settings=settings).path) == _MODEL, "and it is mended"
 
 
@@ -508,7 +508,7 @@ def test_a_path_is_found_where_nothing_can_be_written_and_a_dry_run_says_what_it
     reference = put(docker_v02(_MODEL))
     path = api.pull(reference, settings=settings).path
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
-    assert api.find(reference, settings=settings).path == path
+    assert upkeep.find(reference, settings=settings).path == path
     assert api.pull(reference, settings=settings, offline=True).unchanged
     with pytest.raises(NotWritable) as caught:
         api.plan(reference, settings=settings)

@@ -1,0 +1,270 @@
+"""The composition root: settings and a reference in, the real world plugged together."""
+
+import os
+import platform
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from oci_pull import __version__
+from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.images import DirectoryImages
+from oci_pull.adapters.cache.layers import DirectoryLayers
+from oci_pull.adapters.cache.leases import DirectoryLeases
+from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.references import DirectoryReferences
+from oci_pull.adapters.cache.store import DirectoryStore
+from oci_pull.adapters.cache.trees import CacheTrees
+from oci_pull.adapters.clock import Deadline, SystemClock
+from oci_pull.adapters.disk import remove_tree
+from oci_pull.adapters.family import FamilySource
+from oci_pull.adapters.hf_cache import HubCache
+from oci_pull.adapters.offline import OfflineSource
+from oci_pull.adapters.output import OutputDirectory
+from oci_pull.adapters.space import DiskSpace
+from oci_pull.errors import Cancelled, NotWritable, TimedOut, UsageError
+from oci_pull.events import Event
+from oci_pull.fetch import Engine
+from oci_pull.fetch.retry import Patience
+from oci_pull.oci.descriptor import Platform
+from oci_pull.oci.reference import Locator, parse_locator
+from oci_pull.options import duration
+from oci_pull.packaging.hf_name import hub_id
+from oci_pull.packaging.selection import Selection
+from oci_pull.ports import Cancel, Destination, Observer
+from oci_pull.prepare import Request, Shelves
+from oci_pull.pull import PullResult, Tools, pull
+from oci_pull.settings import Settings
+from oci_pull.sources import Sources
+
+USER_AGENT = f"oci-pull/{__version__}"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+class _Silent:
+    """The observer of those who do not want to know."""
+
+    def on(self, event: Event) -> None:
+        """Forget it."""
+
+
+class _Never:
+    """The cancel of those who wait."""
+
+    def is_set(self) -> bool:
+        """Go on."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What was asked for, and everything that is plugged together for it."""
+
+    request: Request
+    tools: Tools
+
+
+def make(
+    reference: str | Locator,
+    settings: Settings,
+    observer: Observer | None,
+    cancel: Cancel | None,
+    engine: Engine | None = None,
+) -> PullResult:
+    """The model at a reference is where the settings say; `engine` is the budget of several pulls.
+
+    Raises:
+        OciPullError: a subclass for every cause.
+    """
+    with workshop(reference, settings, observer, cancel, engine=engine) as shop:
+        result = pull(shop.request, shop.tools)
+    if settings.no_cache:
+        remove_tree(settings.cache)
+    return result
+
+
+@contextmanager
+def workshop(
+    reference: str | Locator,
+    settings: Settings,
+    observer: Observer | None,
+    cancel: Cancel | None,
+    *,
+    is_dry: bool = False,
+    is_offline: bool = False,
+    engine: Engine | None = None,
+) -> Iterator[Workshop]:
+    """The real world for one reference; a dry one keeps what it has to fetch out of the cache."""
+    locator = locate(reference, settings)
+    observer = observer or _Silent()
+    offline = is_offline or settings.offline
+    cache = Cache(settings.cache)
+    is_checked = not settings.no_space_check
+    others = others_of(settings, cancel or _Never())
+    store = DirectoryStore(cache, others.store if others else None, str(locator))
+    layers = DirectoryLayers(cache, others.layers if others else None, is_space_checked=is_checked)
+    references = DirectoryReferences(cache, store, others.references if others else None)
+    with ExitStack() as stack:
+        cancel = stack.enter_context(in_time(settings.timeout, cancel or _Never()))
+        behind = others.images if others else None
+        images = DirectoryImages(cache, cancel, behind, is_space_checked=is_checked)
+        source = FamilySource(locator, OfflineSource(locator), OfflineSource)
+        if not offline:
+            sources = Sources(
+                locator, settings, observer, stack, cancel=cancel, user_agent=USER_AGENT
+            )
+            source = FamilySource(locator, sources.own, sources.parent)
+        if is_dry:
+            scratch = Cache(_scratch(stack))
+            kept, unpacked = DirectoryStore(scratch, store), DirectoryLayers(scratch, layers)
+            seen = DirectoryImages(scratch, cancel, images)
+            references = DirectoryReferences(scratch, kept, references)
+        else:
+            kept, unpacked, seen = store, layers, images
+        contents = Contents(store, layers, images)
+        destination = _destination(locator, settings, contents, observer, cancel)
+        engine = engine or engine_of(settings, settings.jobs_for(locator))
+        shelves = Shelves(
+            source=source,
+            documents=kept,
+            store=kept,
+            layers=unpacked,
+            images=seen,
+            references=references,
+            fetcher=engine.session(source, kept, observer, cancel),
+            family=source,
+        )
+        space = DiskSpace(
+            cache.root,
+            settings.output or (settings.hub_cache if settings.layout == "hf" else None),
+            is_checked=is_checked,
+            quota=settings.max_bytes,
+        )
+        tools = Tools(shelves, destination, space, observer, DirectoryLeases(cache))
+        yield Workshop(_request(locator, settings, is_offline=offline), tools)
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Caches that are looked into and never written, as one."""
+
+    store: DirectoryStore
+    layers: DirectoryLayers
+    images: DirectoryImages
+    references: DirectoryReferences
+
+
+def others_of(settings: Settings, cancel: Cancel) -> Others | None:
+    """Those that the configuration names, the first in front of the second; None without any."""
+    found: Others | None = None
+    for path in reversed(settings.extra_cache_dirs):
+        cache = Cache(path.absolute())
+        store = DirectoryStore(cache, found.store if found else None)
+        found = Others(
+            store,
+            DirectoryLayers(cache, found.layers if found else None),
+            DirectoryImages(cache, cancel, found.images if found else None),
+            DirectoryReferences(cache, store, found.references if found else None),
+        )
+    return found
+
+
+def engine_of(settings: Settings, jobs: int) -> Engine:
+    """The connections and the threads, as the settings want them."""
+    return Engine(
+        jobs=jobs,
+        cores=os.cpu_count() or 1,
+        clock=SystemClock(),
+        random=random.random,
+        patience=Patience(
+            retries=settings.retries,
+            max_wait=settings.max_wait,
+            stall_timeout=settings.stall_timeout,
+            lock_timeout=settings.lock_timeout,
+        ),
+        limit_rate=settings.limit_rate,
+    )
+
+
+@contextmanager
+def in_time(timeout: float | None, cancel: Cancel) -> Iterator[Cancel]:
+    """A cancel that is set after `timeout` seconds as well; `TimedOut` says that this was it."""
+    if timeout is None:
+        yield cancel
+        return
+    clock = SystemClock()
+    try:
+        yield Deadline(cancel, clock, clock.now() + timeout)
+    except Cancelled as error:
+        if cancel.is_set():
+            raise
+        raise TimedOut(
+            f"not done after {duration(timeout)}; what was fetched is kept",
+            hint="the same command continues, --timeout TIME gives it longer",
+        ) from error
+
+
+def _scratch(stack: ExitStack) -> Path:
+    """A directory that is gone in the end; raises `NotWritable`."""
+    try:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    except OSError as error:
+        raise NotWritable(
+            "there is no place for temporary files", hint="TMPDIR=DIR  with one that can be written"
+        ) from error
+
+
+def locate(reference: str | Locator, settings: Settings) -> Locator:
+    """The reference as it will be asked for; raises `InvalidReference`."""
+    if isinstance(reference, str):
+        reference = parse_locator(reference, default_registry=settings.default_registry)
+    return reference
+
+
+def _destination(
+    locator: Locator, settings: Settings, contents: Contents, observer: Observer, cancel: Cancel
+) -> Destination:
+    """Where the model goes; raises `UsageError` where that cannot be."""
+    if settings.layout == "hf":
+        if settings.output:
+            raise UsageError(
+                "-o and --layout hf are two places for one model", hint="leave one of them out"
+            )
+        if settings.hub_cache is None:
+            raise UsageError(
+                "there is no home directory, and so no Hugging Face hub cache",
+                hint="HF_HUB_CACHE=DIR",
+            )
+        name, tag = hub_id(locator), getattr(locator, "tag", None)
+        return HubCache(
+            settings.hub_cache.absolute(), name, tag, contents, cancel, settings.link_mode
+        )
+    if settings.output:
+        return OutputDirectory(
+            settings.output.absolute(), contents, observer, cancel, settings.link_mode
+        )
+    others = tuple(Cache(path.absolute()) for path in settings.extra_cache_dirs)
+    return CacheTrees(contents.store.cache, contents, cancel, settings.link_mode, others)
+
+
+def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Request:
+    machine = platform.machine().lower()
+    return Request(
+        reference=locator,
+        host=Platform("linux", _ARCHITECTURES.get(machine, machine)),
+        selection=Selection(
+            include=settings.include,
+            exclude=settings.exclude,
+            allow_pickle=settings.allow_pickle,
+            datasets=settings.datasets,
+            root=settings.root,
+        ),
+        platform=settings.platform,
+        variant=dict(settings.select),
+        offline=is_offline,
+        stale_ok=settings.stale_ok,
+        keep_archives=settings.keep_archives,
+    )
