@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from oci_pull.api import plan as plan
     from oci_pull.api import pull as pull
     from oci_pull.errors import *  # noqa: F403 - every cause is public
+    from oci_pull.look import Plan as Plan
     from oci_pull.oci.digest import Digest as Digest
     from oci_pull.oci.reference import Reference as Reference
-    from oci_pull.packaging.plan import Plan as Plan
     from oci_pull.ports import Observer as Observer
     from oci_pull.pull import PullResult as PullResult
     from oci_pull.settings import Settings as Settings
@@ -30,7 +30,7 @@ _HOMES = {
     "pull": "oci_pull.api",
     "Digest": "oci_pull.oci.digest",
     "Observer": "oci_pull.ports",
-    "Plan": "oci_pull.packaging.plan",
+    "Plan": "oci_pull.look",
     "PullResult": "oci_pull.pull",
     "Reference": "oci_pull.oci.reference",
     "Settings": "oci_pull.settings",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from oci_pull import look, prepare
-from oci_pull.look import Inspection, Preview
+from oci_pull.look import Inspection, Plan
 from oci_pull.oci.manifest import Document
 from oci_pull.oci.reference import Locator
 from oci_pull.ports import Cancel, Observer
@@ -95,11 +95,11 @@ def plan(
     cancel: Cancel | None = None,
     settings: Settings | None = None,
     **options: Unpack[Options],
-) -> Preview:
+) -> Plan:
     """What a pull would do; nothing is written to the cache. Arguments and errors as of `pull`."""
     settings = configured(settings, options)
     with workshop(reference, settings, observer, cancel, is_dry=True) as shop:
-        return look.preview(shop.request, shop.tools.shelves)
+        return look.plan(shop.request, shop.tools.shelves, shop.tools.destination, shop.cached)
 
 
 def inspect(

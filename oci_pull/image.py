@@ -12,7 +12,7 @@ from oci_pull.events import Counter, Unpacking
 from oci_pull.packaging.layout import Images
 from oci_pull.packaging.overlay import ImageFile, Overlay, Parts, Place, merge
 from oci_pull.packaging.path import RESERVED, RelPath
-from oci_pull.packaging.plan import ApplyLayers, LeftOut, Plan
+from oci_pull.packaging.plan import ApplyLayers, FilePlan, LeftOut
 from oci_pull.packaging.root import find_image_root
 from oci_pull.ports import BlobStore, Fetcher, ImageStore, Job, Observer, Space
 
@@ -52,7 +52,7 @@ class Demand:
     unpacked: int = 0
 
 
-def merged_images(plan: Plan, wanted_root: str, images: ImageStore) -> Images:
+def merged_images(plan: FilePlan, wanted_root: str, images: ImageStore) -> Images:
     """The models of the plan's images that are written out already."""
     found = {each.image: images.merged(each.image, wanted_root) for each in plan.images}
     return {image: merged for image, merged in found.items() if merged is not None}

@@ -1,7 +1,8 @@
 """Looking without pulling: what a pull would do, and what is at a reference."""
 
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from oci_pull.errors import (
     IntegrityError,
@@ -16,16 +17,17 @@ from oci_pull.errors import (
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Document, Manifest
+from oci_pull.oci.reference import Locator
 from oci_pull.packaging.facts import MAX_CONFIG, Facts, facts_of
 from oci_pull.packaging.layout import FromBlob, FromImage, Layout, TreeFile
-from oci_pull.packaging.plan import LeftOut, Plan
-from oci_pull.ports import Job
+from oci_pull.packaging.path import RelPath
+from oci_pull.packaging.plan import FilePlan, LeftOut
+from oci_pull.packaging.servable import foresee
+from oci_pull.ports import BlobStore, Destination, Job
 from oci_pull.prepare import (
     ABOUT_IT,
     Request,
-    Resolution,
     Shelves,
-    Supply,
     arrange_known,
     make_plan,
     meant,
@@ -36,8 +38,8 @@ from oci_pull.prepare import (
 )
 
 
-class State(Enum):
-    """What a pull would do about a blob."""
+class State(StrEnum):
+    """What a pull would do about a blob: nothing, fetch the rest of it, or fetch it."""
 
     CACHED = "cached"
     PARTIAL = "partial"
@@ -45,26 +47,70 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A file, or an archive whose files are known once it is unpacked. Sizes in bytes."""
+class PlannedFile:
+    """A file of the directory that a pull would make. Sizes in bytes."""
+
+    path: RelPath
+    size: int
+    digest: Digest
+    state: State
+    #: What of it is here.
+    present: int
+
+    @property
+    def name(self) -> str:
+        """The path as text, `1_Pooling/config.json`."""
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedArchive:
+    """An archive, or a layer of an image, whose files are known once it is unpacked."""
 
     name: str
     size: int
     digest: Digest
-    is_archive: bool
     state: State
     present: int
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
-    """What a pull would do."""
+class Plan:
+    """What a pull would do, as far as that is known before it. Sizes in bytes.
 
-    resolution: Resolution
-    plan: Plan
-    items: tuple[Item, ...]
+    A pull fetches `fetch_bytes`, of `total_bytes` that the directory is made of: the others are
+    here, in whole blobs (`reused_bytes`) or in parts that an earlier run left (`resumed_bytes`).
+    It needs room for `cache_bytes` in the cache and `added_bytes` where the directory goes.
+    """
+
+    reference: Locator
+    #: What to pull to get the very same: of the index, where there is one.
+    digest: Digest
+    #: Of the manifest itself, which `digest` may only lead to.
+    manifest: Digest
+    packaging: str
+    files: tuple[PlannedFile, ...]
+    archives: tuple[PlannedArchive, ...]
+    #: What will not be in the directory, with the reason.
     left_out: tuple[LeftOut, ...]
-    supply: Supply
+    total_bytes: int
+    fetch_bytes: int
+    reused_bytes: int
+    resumed_bytes: int
+    #: Downloads and unpacked files; what is reserved there already is not counted.
+    cache_bytes: int
+    #: Copies; links take no room.
+    added_bytes: int
+    #: Whether vLLM can serve the directory, by the names of its files; None where those that are
+    #: still in an archive decide.
+    servable: bool | None
+    #: Why it cannot be served, where that is known.
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> tuple[PlannedFile | PlannedArchive, ...]:
+        """The files, and the archives that hold others."""
+        return (*self.files, *self.archives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +121,7 @@ class Inspection:
     #: None where the document is an index, and it is not clear which of its manifests is meant.
     manifest: Manifest | None
     #: None where it is not a model in any packaging that is known.
-    plan: Plan | None
+    plan: FilePlan | None
     #: The files as far as they are known; None where they cannot be laid out.
     layout: Layout | None = None
     facts: Facts = field(default_factory=Facts)
@@ -83,27 +129,36 @@ class Inspection:
     problem: OciPullError | None = None
 
 
-def preview(request: Request, shelves: Shelves) -> Preview:
-    """What a pull would do; raises what it would raise by then."""
-    resolution = resolve(request, shelves)
-    plan = make_plan(resolution.manifest, request, shelves)
-    layout = arrange_known(plan, request.selection, shelves)
-    supply = provide(plan, layout, request.selection, shelves)
-    items = [_file(file, shelves) for file in layout.files]
-    items += [
-        _item(op.title, op.blob, shelves, is_archive=True)
-        for op in wanted_archives(plan, request.selection)
-        if shelves.layers.members(op) is None
-    ]
-    merged = {each.origin.image for each in layout.files if isinstance(each.origin, FromImage)}
-    for image in plan.images:
-        if image.image not in merged:
-            several = enumerate(image.layers, 1)
-            items += [
-                _item(f"layer {number} of {len(image.layers)}", each.blob, shelves, is_archive=True)
-                for number, each in several
-            ]
-    return Preview(resolution, plan, tuple(items), layout.left_out, supply)
+def plan(request: Request, shelves: Shelves, destination: Destination, cached: BlobStore) -> Plan:
+    """What a pull would do; raises what it would raise by then.
+
+    `cached` is the cache itself: what is fetched here in order to plan is not kept.
+    """
+    found = resolve(request, shelves)
+    operations = make_plan(found.manifest, request, shelves)
+    layout = arrange_known(operations, request.selection, shelves)
+    shelves = replace(shelves, store=cached)
+    supply = provide(operations, layout, request.selection, shelves)
+    archives = tuple(_archives(operations, layout, request, shelves))
+    verdict = foresee({file.path: file.size for file in layout.files})
+    is_known = verdict.servable or not archives
+    return Plan(
+        reference=request.reference,
+        digest=found.digest,
+        manifest=found.manifest.descriptor.digest,
+        packaging=operations.packaging,
+        files=tuple(_file(file, shelves) for file in layout.files),
+        archives=archives,
+        left_out=layout.left_out,
+        total_bytes=supply.size,
+        fetch_bytes=supply.to_fetch,
+        reused_bytes=supply.reused,
+        resumed_bytes=supply.resumed,
+        cache_bytes=supply.to_write + supply.unpacked,
+        added_bytes=destination.added(layout, supply.unpacked),
+        servable=verdict.servable if is_known else None,
+        warnings=verdict.warnings if is_known else (),
+    )
 
 
 def inspect(request: Request, shelves: Shelves) -> Inspection:
@@ -137,18 +192,35 @@ def _config(manifest: Manifest, shelves: Shelves) -> bytes | None:
         return None
 
 
-def _file(file: TreeFile, shelves: Shelves) -> Item:
-    if isinstance(file.origin, FromBlob):
-        return _item(str(file.path), file.origin.blob, shelves)
+def _archives(
+    plan: FilePlan, layout: Layout, request: Request, shelves: Shelves
+) -> Iterator[PlannedArchive]:
+    """What has to be unpacked before anybody knows its files."""
+    for op in wanted_archives(plan, request.selection):
+        if shelves.layers.members(op) is None:
+            yield _archive(op.title, op.blob, shelves)
+    merged = {each.origin.image for each in layout.files if isinstance(each.origin, FromImage)}
+    for image in plan.images:
+        if image.image not in merged:
+            for number, layer in enumerate(image.layers, 1):
+                yield _archive(f"layer {number} of {len(image.layers)}", layer.blob, shelves)
+
+
+def _archive(name: str, blob: Descriptor, shelves: Shelves) -> PlannedArchive:
+    return PlannedArchive(name, blob.size, blob.digest, *_state(blob, shelves))
+
+
+def _file(file: TreeFile, shelves: Shelves) -> PlannedFile:
     # Of an archive or an image that was unpacked: whatever became of that, the file is here.
-    return Item(
-        str(file.path), file.size, file.digest, is_archive=False, state=State.CACHED,
-        present=file.size,
-    )  # fmt: skip
+    state = State.CACHED, file.size
+    if isinstance(file.origin, FromBlob):
+        state = _state(file.origin.blob, shelves)
+    return PlannedFile(file.path, file.size, file.digest, *state)
 
 
-def _item(name: str, blob: Descriptor, shelves: Shelves, *, is_archive: bool = False) -> Item:
-    is_here = blob.data is not None or shelves.store.find(blob) is not None
-    present = blob.size if is_here else shelves.store.unfinished(blob).present
-    state = State.CACHED if is_here else State.PARTIAL if present else State.FETCH
-    return Item(name, blob.size, blob.digest, is_archive, state, present)
+def _state(blob: Descriptor, shelves: Shelves) -> tuple[State, int]:
+    """What a pull would do about a blob, and how much of it is here."""
+    if blob.data is not None or shelves.store.find(blob):
+        return State.CACHED, blob.size
+    present = shelves.store.unfinished(blob).present
+    return (State.PARTIAL if present else State.FETCH), present

@@ -31,12 +31,12 @@ from oci_pull.packaging.layout import FromBlob, Layout, arrange
 from oci_pull.packaging.plan import (
     BlobNeed,
     Compression,
+    FilePlan,
     Known,
     ManifestNeed,
     MemberNeed,
     Need,
     Needs,
-    Plan,
     RangeNeed,
     SizeNeed,
     UnpackArchive,
@@ -217,7 +217,7 @@ def _document(digest: Digest, shelves: Shelves) -> Document:
     return document
 
 
-def make_plan(manifest: Manifest, request: Request, shelves: Shelves) -> Plan:
+def make_plan(manifest: Manifest, request: Request, shelves: Shelves) -> FilePlan:
     """What the manifest calls for, after its planner was told what it asked.
 
     Raises:
@@ -230,7 +230,7 @@ def make_plan(manifest: Manifest, request: Request, shelves: Shelves) -> Plan:
     known = Known()
     for _ in range(_ROUNDS + 1):
         plan = planner.plan(manifest, known)
-        if isinstance(plan, Plan):
+        if isinstance(plan, FilePlan):
             return plan
         known = known.with_answers(_answers(plan, request, shelves))
     raise Unsupported("the layers of this model could not be told apart")
@@ -286,14 +286,14 @@ def _jobs(need: Need[Any]) -> Iterator[Job]:
             yield Job(name, blob)
 
 
-def arrange_known(plan: Plan, selection: Selection, shelves: Shelves) -> Layout:
+def arrange_known(plan: FilePlan, selection: Selection, shelves: Shelves) -> Layout:
     """The layout as far as the archives are unpacked."""
     archives = ((op.blob.digest, shelves.layers.members(op)) for op in plan.archives)
     members = {digest: found for digest, found in archives if found is not None}
     return arrange(plan, selection, members, merged_images(plan, selection.root, shelves.images))
 
 
-def arrange_all(plan: Plan, selection: Selection, shelves: Shelves) -> Layout:
+def arrange_all(plan: FilePlan, selection: Selection, shelves: Shelves) -> Layout:
     """The layout of a plan whose archives are all unpacked; raises `Vanished` if one is not."""
     for op in wanted_archives(plan, selection):
         if shelves.layers.members(op) is None:
@@ -304,12 +304,12 @@ def arrange_all(plan: Plan, selection: Selection, shelves: Shelves) -> Layout:
     return arrange_known(plan, selection, shelves)
 
 
-def wanted_archives(plan: Plan, selection: Selection) -> list[UnpackArchive]:
+def wanted_archives(plan: FilePlan, selection: Selection) -> list[UnpackArchive]:
     """The archives that a pull unpacks."""
     return [op for op in plan.archives if selection.datasets or not op.is_dataset]
 
 
-def provide(plan: Plan, wanted: Layout, selection: Selection, shelves: Shelves) -> Supply:
+def provide(plan: FilePlan, wanted: Layout, selection: Selection, shelves: Shelves) -> Supply:
     """The blobs that the wanted files and the archives come from, less what is here.
 
     Raises:

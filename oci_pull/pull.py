@@ -19,7 +19,7 @@ from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Manifest
 from oci_pull.oci.reference import Locator
 from oci_pull.packaging.layout import FromBlob, Layout
-from oci_pull.packaging.plan import ApplyLayers, Plan
+from oci_pull.packaging.plan import ApplyLayers, FilePlan
 from oci_pull.packaging.receipt import PlacedFile, Receipt
 from oci_pull.packaging.servable import examine, spelled_out
 from oci_pull.ports import Destination, Leases, Observer, Space, StagedTree, Tree
@@ -116,7 +116,7 @@ def _needs(found: Resolution, shelves: Shelves) -> tuple[Digest, ...]:
     return tuple(dict.fromkeys((*named, *shelves.family.digests)))
 
 
-def _make(request: Request, found: Resolution, plan: Plan, tools: Tools) -> tuple[Tree, int]:
+def _make(request: Request, found: Resolution, plan: FilePlan, tools: Tools) -> tuple[Tree, int]:
     """Fetch what is missing and lay it out; the tree, and the bytes that it needed."""
     shelves, selection = tools.shelves, request.selection
     wanted = arrange_known(plan, selection, shelves)
@@ -147,7 +147,7 @@ def _make(request: Request, found: Resolution, plan: Plan, tools: Tools) -> tupl
 
 
 def _planned(
-    request: Request, wanted: Layout, plan: Plan, supply: Supply, *, early: int, free: int
+    request: Request, wanted: Layout, plan: FilePlan, supply: Supply, *, early: int, free: int
 ) -> Planned:
     files = sum(isinstance(file.origin, FromBlob) for file in wanted.files)
     layers = sum(len(image.layers) for image in plan.images)
@@ -164,7 +164,7 @@ def _planned(
     )
 
 
-def _tell_superseded(manifest: Manifest, plan: Plan, tools: Tools) -> None:
+def _tell_superseded(manifest: Manifest, plan: FilePlan, tools: Tools) -> None:
     """What was fetched of an earlier manifest of this reference stays, and its user is told.
 
     Blobs that only this selection leaves out are none of it, nor are those of a parent.
@@ -176,7 +176,9 @@ def _tell_superseded(manifest: Manifest, plan: Plan, tools: Tools) -> None:
         tools.observer.on(Superseded(len(left), sum(each.present for each in left)))
 
 
-def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, tools: Tools) -> Tree:
+def _lay_out(
+    request: Request, found: Resolution, plan: FilePlan, layout: Layout, tools: Tools
+) -> Tree:
     """Build the tree beside its place, see whether it holds together, and only then move it."""
     manifest, key = found.manifest.descriptor, request.selection.key
     placed = Counter()
@@ -211,7 +213,7 @@ def _lay_out(request: Request, found: Resolution, plan: Plan, layout: Layout, to
         staged.discard()
 
 
-def _drop_archives(plan: Plan, request: Request, layout: Layout, shelves: Shelves) -> None:
+def _drop_archives(plan: FilePlan, request: Request, layout: Layout, shelves: Shelves) -> None:
     blobs = [op.blob for op in plan.archives if shelves.layers.members(op) is not None]
     for image in plan.images:
         if shelves.images.merged(image.image, request.selection.root) is not None:

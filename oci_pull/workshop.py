@@ -34,7 +34,7 @@ from oci_pull.oci.reference import Locator, parse_locator
 from oci_pull.options import duration
 from oci_pull.packaging.hf_name import hub_id
 from oci_pull.packaging.selection import Selection
-from oci_pull.ports import Cancel, Destination, Observer
+from oci_pull.ports import BlobStore, Cancel, Destination, Observer
 from oci_pull.prepare import Request, Shelves
 from oci_pull.pull import PullResult, Tools, pull
 from oci_pull.settings import Settings
@@ -65,6 +65,8 @@ class Workshop:
 
     request: Request
     tools: Tools
+    #: The blobs of the cache itself, also where the tools of a dry run keep theirs elsewhere.
+    cached: BlobStore
 
 
 def make(
@@ -144,7 +146,7 @@ def workshop(
             quota=settings.max_bytes,
         )
         tools = Tools(shelves, destination, space, observer, DirectoryLeases(cache))
-        yield Workshop(_request(locator, settings, is_offline=offline), tools)
+        yield Workshop(_request(locator, settings, is_offline=offline), tools, store)
 
 
 @dataclass(frozen=True, slots=True)

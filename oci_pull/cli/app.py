@@ -19,7 +19,7 @@ from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
 from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, Given, takes
 from oci_pull.cli.password import with_password
-from oci_pull.cli.preview import preview_json, preview_text
+from oci_pull.cli.plan import plan_json, plan_text
 from oci_pull.cli.progress import Progress
 from oci_pull.cli.signals import CANCEL, leave
 from oci_pull.cli.terminal import make_progress
@@ -174,10 +174,9 @@ def plan(reference: OneReference, *, given: Given) -> None:
 
 
 def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
-    preview = api.plan(reference, settings=settings, observer=progress, cancel=CANCEL)
-    name = str(locate(reference, settings))
-    render = preview_json if settings.format == "json" else preview_text
-    output.emit(render(name, preview))
+    found = api.plan(reference, settings=settings, observer=progress, cancel=CANCEL)
+    render = plan_json if settings.format == "json" else plan_text
+    output.emit(render(found))
 
 
 @app.command()

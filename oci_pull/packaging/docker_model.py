@@ -18,13 +18,13 @@ from oci_pull.packaging.layer import annotated_path
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
     BlobNeed,
+    FilePlan,
     Known,
     LeftOut,
     MemberNeed,
     Needs,
     Operation,
     PlaceBlob,
-    Plan,
     RangeNeed,
     UnpackArchive,
 )
@@ -58,7 +58,7 @@ def matches(manifest: Manifest) -> bool:
     return any(each.startswith(_PREFIX) for each in types)
 
 
-def plan(manifest: Manifest, known: Known) -> Plan | Needs:
+def plan(manifest: Manifest, known: Known) -> FilePlan | Needs:
     """One operation a layer; asks for what names them where no annotation does."""
     unnamed = [
         layer
@@ -83,7 +83,7 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:
             operations.append(PlaceBlob(path, layer, if_absent=yields))
         else:
             left_out.append(LeftOut(layer.media_type, layer.size, "a layer without a name"))
-    return Plan(NAME, manifest, tuple(operations), tuple(left_out), is_rooted=True)
+    return FilePlan(NAME, manifest, tuple(operations), tuple(left_out), is_rooted=True)
 
 
 def _templates(layers: Sequence[Descriptor]) -> Iterator[BlobNeed]:

@@ -14,11 +14,11 @@ from oci_pull.packaging.layer import annotated_name
 from oci_pull.packaging.plan import (
     ApplyLayers,
     BlobNeed,
+    FilePlan,
     ImageLayer,
     Known,
     LeftOut,
     Needs,
-    Plan,
 )
 
 NAME = "image"
@@ -52,7 +52,7 @@ def matches(manifest: Manifest) -> bool:
     )
 
 
-def plan(manifest: Manifest, known: Known) -> Plan | Needs:
+def plan(manifest: Manifest, known: Known) -> FilePlan | Needs:
     """All layers together; asks for the config where layers have titles as files do.
 
     Raises:
@@ -73,16 +73,16 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:
         elif layer.size:
             layers.append(ImageLayer(layer))
     applied = ApplyLayers(manifest.descriptor.digest, tuple(layers))
-    return Plan(NAME, manifest, (applied,), tuple(left_out), is_rooted=True)
+    return FilePlan(NAME, manifest, (applied,), tuple(left_out), is_rooted=True)
 
 
-def _plan_files(manifest: Manifest, known: Known) -> Plan | Needs:
+def _plan_files(manifest: Manifest, known: Known) -> FilePlan | Needs:
     """Files under a config that says nothing of them, as `oras push --config` makes them."""
     layers: Sequence[Descriptor] = titled.files_of(manifest.layers)
     if unknown := tuple(look for look in titled.looks(layers) if look not in known):
         return Needs(unknown)
     operations, left_out = titled.operations(layers, known)
-    return Plan("oras", manifest, tuple(operations), tuple(left_out))
+    return FilePlan("oras", manifest, tuple(operations), tuple(left_out))
 
 
 def _is_titled(layer: Descriptor) -> bool:

@@ -30,13 +30,13 @@ from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
     BlobNeed,
     Compression,
+    FilePlan,
     Known,
     LeftOut,
     ManifestNeed,
     Needs,
     Operation,
     PlaceBlob,
-    Plan,
     UnpackArchive,
 )
 
@@ -118,7 +118,7 @@ def _is_child(manifest: Manifest) -> bool:
     return _Kit("", manifest, kitfile).parent is not None
 
 
-def plan(manifest: Manifest, known: Known) -> Plan | Needs:
+def plan(manifest: Manifest, known: Known) -> FilePlan | Needs:
     """One operation a layer that a Kitfile names; asks for Kitfiles, and for parents.
 
     Raises:
@@ -134,7 +134,7 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:
     found = [
         each for generation, kit in enumerate(lineage) for each in _operations(kit, generation)
     ]
-    return Plan(
+    return FilePlan(
         NAME,
         manifest,
         tuple(each for each in found if not isinstance(each, LeftOut)),

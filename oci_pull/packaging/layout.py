@@ -11,10 +11,10 @@ from oci_pull.oci.digest import Digest
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
     ApplyLayers,
+    FilePlan,
     LeftOut,
     Operation,
     PlaceBlob,
-    Plan,
     UnpackArchive,
 )
 from oci_pull.packaging.root import find_root
@@ -95,7 +95,7 @@ class Layout:
 
 
 def arrange(
-    plan: Plan, selection: Selection, members: Members, images: Images = MappingProxyType({})
+    plan: FilePlan, selection: Selection, members: Members, images: Images = MappingProxyType({})
 ) -> Layout:
     """The files of the tree that the plan and the selection call for.
 
@@ -156,7 +156,7 @@ def _is_dataset(op: Operation) -> bool:
     return not isinstance(op, ApplyLayers) and op.is_dataset
 
 
-def _datasets(plan: Plan, selection: Selection) -> Iterator[LeftOut]:
+def _datasets(plan: FilePlan, selection: Selection) -> Iterator[LeftOut]:
     if selection.datasets:
         return
     for op in plan.operations:

@@ -12,7 +12,7 @@ from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Manifest
 from oci_pull.packaging import titled
 from oci_pull.packaging.layer import EMPTY, annotated_name, annotated_path
-from oci_pull.packaging.plan import Known, Needs, Operation, Plan, SizeNeed, UnpackArchive
+from oci_pull.packaging.plan import FilePlan, Known, Needs, Operation, SizeNeed, UnpackArchive
 
 NAME = "mlmodel"
 
@@ -27,7 +27,7 @@ def matches(manifest: Manifest) -> bool:
     return is_layer or _MODEL in types or manifest.config_type == _CONFIG
 
 
-def plan(manifest: Manifest, known: Known) -> Plan | Needs:
+def plan(manifest: Manifest, known: Known) -> FilePlan | Needs:
     """One operation a layer; asks for sizes where they may be wrong, then what such a blob is."""
     layers = titled.files_of(manifest.layers)
     sizes = _sizes(layers, known) if _may_lie(manifest) else {}
@@ -51,7 +51,7 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:
             # With the size that the manifest says: whatever else it is has to keep to that.
             others.append(old)
     operations, left_out = titled.operations(others, known)
-    return Plan(NAME, manifest, (*archives, *operations), tuple(left_out))
+    return FilePlan(NAME, manifest, (*archives, *operations), tuple(left_out))
 
 
 def _may_lie(manifest: Manifest) -> bool:

@@ -19,12 +19,12 @@ from oci_pull.packaging.layer import (
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
     Compression,
+    FilePlan,
     Known,
     LeftOut,
     Needs,
     Operation,
     PlaceBlob,
-    Plan,
     RangeNeed,
     UnpackArchive,
 )
@@ -49,7 +49,7 @@ def matches(manifest: Manifest) -> bool:
     return any(each.startswith(_PREFIXES) for each in (*types, *layers))
 
 
-def plan(manifest: Manifest, known: Known) -> Plan | Needs:
+def plan(manifest: Manifest, known: Known) -> FilePlan | Needs:
     """One operation a layer; asks what a raw layer with an archive's temporary name really is."""
     layers = [layer for layer in manifest.layers if layer.media_type != EMPTY]
     looks = {la.digest: RangeNeed(la, _TAR_MAGIC) for la in layers if _may_be_disguised(la)}
@@ -66,7 +66,7 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:
             left_out.append(operation)
         else:
             operations.append(operation)
-    return Plan(NAME, manifest, tuple(operations), tuple(left_out))
+    return FilePlan(NAME, manifest, tuple(operations), tuple(left_out))
 
 
 def _name_of_all(manifest: Manifest, layers: Sequence[Descriptor]) -> RelPath | None:

@@ -11,7 +11,7 @@ from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.manifest import Manifest
 from oci_pull.packaging.layer import NAMELESS, annotated_path
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import Known, LeftOut, Needs, Operation, PlaceBlob, Plan
+from oci_pull.packaging.plan import FilePlan, Known, LeftOut, Needs, Operation, PlaceBlob
 
 NAME = "ollama"
 
@@ -39,7 +39,7 @@ def matches(manifest: Manifest) -> bool:
     return any(layer.media_type.startswith(_PREFIX) for layer in manifest.layers)
 
 
-def plan(manifest: Manifest, known: Known) -> Plan | Needs:  # noqa: ARG001 - as every planner
+def plan(manifest: Manifest, known: Known) -> FilePlan | Needs:  # noqa: ARG001 - as every planner
     """One file a layer.
 
     Raises:
@@ -54,7 +54,7 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:  # noqa: ARG001 - as
     found = list(_operations(layers))
     operations = tuple(op for op in found if not isinstance(op, LeftOut))
     left_out = tuple(op for op in found if isinstance(op, LeftOut))
-    return Plan(NAME, manifest, operations, left_out, is_rooted=True)
+    return FilePlan(NAME, manifest, operations, left_out, is_rooted=True)
 
 
 def _kind(layer: Descriptor) -> str:

@@ -7,7 +7,7 @@ from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.manifest import Manifest
 from oci_pull.packaging import foreign, titled
 from oci_pull.packaging.layer import annotated_name
-from oci_pull.packaging.plan import Known, Needs, Plan, UnpackArchive
+from oci_pull.packaging.plan import FilePlan, Known, Needs, UnpackArchive
 
 NAME = "oras"
 
@@ -20,7 +20,7 @@ def matches(manifest: Manifest) -> bool:
     return is_named or _alone(manifest) is not None
 
 
-def plan(manifest: Manifest, known: Known) -> Plan | Needs:
+def plan(manifest: Manifest, known: Known) -> FilePlan | Needs:
     """One operation a layer; asks what a layer really is where that is not clear.
 
     Raises:
@@ -33,7 +33,7 @@ def plan(manifest: Manifest, known: Known) -> Plan | Needs:
     if unknown := tuple(look for look in looks if look not in known):
         return Needs(unknown)
     operations, left_out = titled.operations(layers, known)
-    return Plan(NAME, manifest, tuple(operations), tuple(left_out))
+    return FilePlan(NAME, manifest, tuple(operations), tuple(left_out))
 
 
 def _alone(manifest: Manifest) -> Descriptor | None:
@@ -44,11 +44,11 @@ def _alone(manifest: Manifest) -> Descriptor | None:
     return layers[0]
 
 
-def _plan_alone(manifest: Manifest, layer: Descriptor, known: Known) -> Plan | Needs:
+def _plan_alone(manifest: Manifest, layer: Descriptor, known: Known) -> FilePlan | Needs:
     looks = titled.look_into([layer])
     if any(look not in known for look in looks):
         return Needs(looks)
     packed = titled.seen(layer, known)
     if packed is None:
         raise foreign.not_a_model(manifest)
-    return Plan(NAME, manifest, (UnpackArchive(layer, packed),))
+    return FilePlan(NAME, manifest, (UnpackArchive(layer, packed),))

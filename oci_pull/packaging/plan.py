@@ -98,7 +98,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FilePlan:
     """The operations that turn blobs into the files of a model."""
 
     packaging: str
@@ -202,5 +202,5 @@ class Planner(Protocol):
     def matches(self, manifest: Manifest) -> bool:
         """Whether the manifest is of this packaging."""
 
-    def plan(self, manifest: Manifest, known: Known) -> Plan | Needs:
+    def plan(self, manifest: Manifest, known: Known) -> FilePlan | Needs:
         """The plan, or what has to be known first; asked again with the answers."""

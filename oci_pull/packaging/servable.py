@@ -50,7 +50,7 @@ def examine(tree: TreeView, left_out: Sequence[LeftOut] = ()) -> Verdict:
             safetensors file is not as long as its header says, a configuration is not JSON.
     """
     sizes = tree.sizes()
-    top = {path.name: path for path in sizes if not path.parent}
+    top = _top(sizes)
     for path, size in sizes.items():
         if path.name.lower().endswith(".safetensors"):
             _check_length(tree, path, size)
@@ -58,9 +58,12 @@ def examine(tree: TreeView, left_out: Sequence[LeftOut] = ()) -> Verdict:
     for name in ("config.json", "params.json"):
         if name in top:
             _check_json(tree, top[name])
-    gguf = sorted(path for path in sizes if path.name.lower().endswith(".gguf"))
-    reason = _reason_against(top, sizes, gguf, missing)
-    return Verdict(not reason, (reason,) if reason else (), _primary(gguf, top))
+    return _verdict(top, sizes, missing)
+
+
+def foresee(sizes: Mapping[RelPath, int]) -> Verdict:
+    """What `examine` will say of files that are not there yet, if nothing is wrong in them."""
+    return _verdict(_top(sizes), sizes)
 
 
 def serve_command(path: PurePath, primary: PurePath | None) -> str:
@@ -81,6 +84,19 @@ def spelled_out(
     return tuple(
         f"{each}: {command}" if command and each == _FILE_WANTED else each for each in warnings
     )
+
+
+def _top(sizes: Mapping[RelPath, int]) -> Mapping[str, RelPath]:
+    """The files that are in no directory, by name."""
+    return {path.name: path for path in sizes if not path.parent}
+
+
+def _verdict(
+    top: Mapping[str, RelPath], sizes: Mapping[RelPath, int], missing: Sequence[str] = ()
+) -> Verdict:
+    gguf = sorted(path for path in sizes if path.name.lower().endswith(".gguf"))
+    reason = _reason_against(top, sizes, gguf, missing)
+    return Verdict(not reason, (reason,) if reason else (), _primary(gguf, top))
 
 
 def _reason_against(

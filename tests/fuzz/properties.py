@@ -18,12 +18,12 @@ from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
     BlobNeed,
     Compression,
+    FilePlan,
     Known,
     ManifestNeed,
     MemberNeed,
     Need,
     Needs,
-    Plan,
     RangeNeed,
     SizeNeed,
 )
@@ -98,7 +98,7 @@ def _plan(document: Manifest, answer: bytes) -> None:
     known = Known()
     for _ in range(_ROUNDS):
         plan = planner.plan(document, known)
-        if isinstance(plan, Plan):
+        if isinstance(plan, FilePlan):
             _arrange(plan)
             return
         assert isinstance(plan, Needs)
@@ -126,7 +126,7 @@ def _answer(need: Need[Any], document: Manifest, answer: bytes) -> Any:
     raise AssertionError(need)
 
 
-def _arrange(plan: Plan) -> None:
+def _arrange(plan: FilePlan) -> None:
     arrange(plan, Selection(), {})
     members: Sequence[Member] = [
         Member(_CONFIG, 2, plan.manifest.descriptor.digest),

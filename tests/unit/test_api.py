@@ -277,18 +277,62 @@ def test_a_dry_run_says_what_a_pull_would_do_and_writes_nothing(
     put: Put, settings: Settings
 ) -> None:
     reference = put(_CASES["docker-v0.1-sharded"][1])
-    preview = api.plan(reference, settings=settings)
+    found = api.plan(reference, settings=settings)
     assert not settings.cache.exists()
-    assert {item.state.value for item in preview.items} <= {"fetch", "cached", "partial"}
-    names = {item.name for item in preview.items}
+    assert {item.state for item in found.items} == {"fetch"}
+    names = {str(file.path) for file in found.files}
     assert {name for name in _SHARDED if name.endswith(".safetensors")} <= names
     result = api.pull(reference, settings=settings)
     before = _snapshot(settings.cache)
     again = api.plan(reference, settings=settings)
     assert _snapshot(settings.cache) == before
-    assert all(item.state.value == "cached" for item in again.items)
-    assert again.supply.to_fetch == 0
-    assert again.resolution.digest == result.digest
+    assert all(item.state == "cached" for item in again.items)
+    assert (again.fetch_bytes, again.cache_bytes, again.archives) == (0, 0, ())
+    assert again.digest == result.digest
+
+
+@pytest.mark.parametrize("case", _CASES)
+def test_a_plan_is_what_the_pull_after_it_does(case: str, put: Put, settings: Settings) -> None:
+    reference = put(_CASES[case][1])
+    found = api.plan(reference, settings=settings)
+    result = api.pull(reference, settings=settings)
+    assert (found.reference, found.digest) == (result.reference, result.digest)
+    assert found.packaging == result.packaging
+    assert found.fetch_bytes == found.total_bytes == result.fetched_bytes
+    placed = {(file.path, file.size, file.digest) for file in result.files}
+    planned = {(file.path, file.size, file.digest) for file in found.files}
+    assert planned == placed if not found.archives else planned <= placed
+    assert found.servable in {result.servable, None if found.archives else result.servable}
+    again = api.plan(reference, settings=settings)
+    assert {(file.path, file.size, file.digest) for file in again.files} == placed
+    assert (again.servable, again.archives, again.fetch_bytes) == (True, (), 0)
+
+
+def test_a_plan_says_what_is_left_out_and_whether_the_rest_can_be_served(
+    put: Put, settings: Settings
+) -> None:
+    reference = put(docker_v02({**_MODEL, "pytorch_model.bin": b"pickle"}))
+    whole = api.plan(reference, settings=settings)
+    assert whole.servable
+    assert [(left.name, left.size) for left in whole.left_out] == [("pytorch_model.bin", 6)]
+    part = api.plan(reference, settings=settings, include=("*.json",))
+    assert part.servable is False
+    assert part.warnings == ("no weights: vLLM cannot serve this directory",)
+    assert part.total_bytes < whole.total_bytes
+    reasons = {left.name: left.reason for left in part.left_out}
+    assert "--include" in reasons["model.safetensors"]
+
+
+def test_a_plan_says_how_much_room_the_directory_needs(
+    put: Put, settings: Settings, tmp_path: Path
+) -> None:
+    reference = put(docker_v02(_MODEL))
+    size = sum(map(len, _MODEL.values()))
+    linked = api.plan(reference, settings=settings)
+    assert (linked.cache_bytes, linked.added_bytes) == (linked.total_bytes, 0)
+    copied = api.plan(reference, settings=settings, output=tmp_path / "m", link_mode="copy")
+    assert (copied.cache_bytes, copied.added_bytes) == (copied.total_bytes, size)
+    assert not (tmp_path / "m").exists()
 
 
 def test_an_inspection_tells_what_is_there_and_writes_nothing(put: Put, settings: Settings) -> None:
@@ -342,7 +386,7 @@ def test_threads_of_one_program_share_a_download(put: Put, settings: Settings) -
     for thread in threads:
         thread.join()
     assert len({result.path for result in results}) == 1
-    needed = api.plan(reference, settings=settings).supply.size
+    needed = api.plan(reference, settings=settings).total_bytes
     assert sum(result.fetched_bytes for result in results) == needed
 
 

@@ -44,6 +44,11 @@ def test_the_function_is_not_hidden_by_the_module_of_its_name() -> None:
     assert oci_pull.PullResult is PullResult
 
 
+def test_what_is_returned_is_what_is_exported() -> None:
+    assert typing.get_type_hints(oci_pull.pull)["return"] is oci_pull.PullResult
+    assert typing.get_type_hints(oci_pull.plan)["return"] is oci_pull.Plan
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="push"):
         _ = oci_pull.push

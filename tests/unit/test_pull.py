@@ -98,7 +98,7 @@ def test_what_a_selection_leaves_out_is_not_of_an_earlier_time(
 
 def test_no_more_is_written_than_was_allowed(tmp_path: Path, settings: Settings) -> None:
     reference = _put(tmp_path, _MODEL)
-    needed = api.plan(reference, settings=settings).supply.to_write
+    needed = api.plan(reference, settings=settings).cache_bytes
     with pytest.raises(NoSpace, match="--max-bytes") as caught:
         api.pull(reference, settings=settings, max_bytes=needed - 1)
     assert (caught.value.needed, caught.value.free) == (needed, needed - 1)

@@ -11,7 +11,7 @@ from oci_pull.oci.manifest import Index, parse_document
 from oci_pull.packaging.facts import Facts
 from oci_pull.packaging.layout import Members, Merged, arrange
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import ApplyLayers, ImageLayer, LeftOut, Plan
+from oci_pull.packaging.plan import ApplyLayers, FilePlan, ImageLayer, LeftOut
 from oci_pull.packaging.selection import Selection
 from tests import builders
 from tests.content import IndexEntry, index
@@ -36,7 +36,7 @@ def text(inspection: Inspection) -> list[str]:
     return inspection_text(REFERENCE, inspection).splitlines()
 
 
-def image_plan() -> Plan:
+def image_plan() -> FilePlan:
     layers = (ImageLayer(blob(b"base" * 100)), ImageLayer(blob(b"model" * 1000)))
     image = ApplyLayers(blob(b"image").digest, layers)
     return replace(plan_of(image), packaging="image")

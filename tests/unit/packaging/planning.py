@@ -16,13 +16,13 @@ from oci_pull.packaging.layout import Member, Members
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
     BlobNeed,
+    FilePlan,
     Known,
     ManifestNeed,
     MemberNeed,
     Need,
     Operation,
     PlaceBlob,
-    Plan,
     RangeNeed,
     SizeNeed,
 )
@@ -35,7 +35,7 @@ _ROUNDS = 22
 
 @dataclass(frozen=True)
 class Planned:
-    plan: Plan
+    plan: FilePlan
     asked: tuple[Need[Any], ...]
 
 
@@ -54,7 +54,7 @@ def planned(
     known = Known()
     for _ in range(_ROUNDS):
         answer = planner.plan(manifest, known)
-        if isinstance(answer, Plan):
+        if isinstance(answer, FilePlan):
             return Planned(answer, tuple(known))
         known = known.with_answers(
             {need: _answer(need, artifact, parents) for need in answer.needs}
@@ -87,7 +87,7 @@ def content_of(artifact: builders.Artifact, blob: Descriptor) -> bytes:
     return content
 
 
-def unpacked(artifact: builders.Artifact, plan: Plan) -> Members:
+def unpacked(artifact: builders.Artifact, plan: FilePlan) -> Members:
     """The members of every archive of the plan, as the unpacker records them."""
     return {op.blob.digest: members(_files(content_of(artifact, op.blob))) for op in plan.archives}
 
@@ -111,17 +111,17 @@ def blob(content: bytes, media_type: str = "application/octet-stream") -> Descri
     return Descriptor(media_type, Digest.of(content), len(content))
 
 
-def plan_of(*operations: Operation, is_rooted: bool = True) -> Plan:
+def plan_of(*operations: Operation, is_rooted: bool = True) -> FilePlan:
     """A plan that no manifest calls for."""
     manifest = manifest_of(builders.artifact(builders.layer("application/x-config", b"{}"), []))
-    return Plan("test", manifest, operations, is_rooted=is_rooted)
+    return FilePlan("test", manifest, operations, is_rooted=is_rooted)
 
 
 def place(path: str, content: bytes = b"") -> PlaceBlob:
     return PlaceBlob(RelPath.parse(path), blob(content or path.encode()))
 
 
-def paths(plan: Plan) -> list[str]:
+def paths(plan: FilePlan) -> list[str]:
     """Where the blobs of a plan go, in its order."""
     return [str(op.path) for op in plan.operations if isinstance(op, PlaceBlob)]
 

@@ -5,7 +5,7 @@ import pytest
 from oci_pull.errors import Unsupported
 from oci_pull.oci.manifest import Manifest
 from oci_pull.packaging import image
-from oci_pull.packaging.plan import ApplyLayers, BlobNeed, Known, Needs, PlaceBlob, Plan
+from oci_pull.packaging.plan import ApplyLayers, BlobNeed, FilePlan, Known, Needs, PlaceBlob
 from tests.content import Layer, artifact, layer
 from tests.unit.packaging.planning import manifest_of, planned
 
@@ -46,7 +46,7 @@ def test_all_layers_are_one_operation_that_is_named_after_the_image() -> None:
     layers = [layer(f"{TAR}+gzip", b"below"), layer(TAR, b"above"), layer(TAR, b"")]
     found = manifest(*layers)
     plan = image.plan(found, Known())
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, FilePlan)
     (applied,) = plan.operations
     assert isinstance(applied, ApplyLayers)
     assert applied.image == found.descriptor.digest
@@ -81,14 +81,14 @@ def test_titled_layers_are_files_unless_the_config_counts_them(
 ) -> None:
     found = manifest(layer(TAR, b"x", {TITLE: "model.safetensors"}))
     plan = image.plan(found, Known({asked(found): config}))
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, FilePlan)
     (operation,) = plan.operations
     assert isinstance(operation, ApplyLayers if is_image else PlaceBlob)
 
 
 def test_olot_titles_layers_that_are_layers() -> None:
     notes = {TITLE: "model.safetensors", "olot.layer.content.name": "model.safetensors"}
-    assert isinstance(image.plan(manifest(layer(TAR, b"x", notes)), Known()), Plan)
+    assert isinstance(image.plan(manifest(layer(TAR, b"x", notes)), Known()), FilePlan)
 
 
 @pytest.mark.parametrize("kind", [f"{TAR}+gzip+encrypted", "application/vnd.erofs.layer.v1"])

@@ -6,7 +6,7 @@ from oci_pull.errors import InvalidSetting, NotAModel, PathConflict, PickleOnly,
 from oci_pull.oci.digest import Digest
 from oci_pull.packaging.layout import FromArchive, FromBlob, Layout, Members, arrange
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import LeftOut, Operation, PlaceBlob, Plan, UnpackArchive
+from oci_pull.packaging.plan import FilePlan, LeftOut, Operation, PlaceBlob, UnpackArchive
 from oci_pull.packaging.selection import Selection
 from tests.unit.packaging.planning import blob, members, place, plan_of
 
@@ -223,7 +223,7 @@ def test_one_archive_of_two_is_pending() -> None:
 # Roots
 
 
-def nested() -> Plan:
+def nested() -> FilePlan:
     operations = (place("q/config.json"), place("q/m.safetensors"), place("README.md"))
     return plan_of(*operations, is_rooted=False)
 
@@ -244,7 +244,7 @@ def test_the_wanted_root_is_taken_even_of_a_rooted_plan() -> None:
 
 def test_two_roots_are_an_error() -> None:
     plan = plan_of(*(place(f"{q}/{name}") for q in "ab" for name in ("config.json", "m.gguf")))
-    plan = Plan(plan.packaging, plan.manifest, plan.operations)
+    plan = FilePlan(plan.packaging, plan.manifest, plan.operations)
     with pytest.raises(SeveralRoots):
         arrange(plan, ALL, {})
 
@@ -264,11 +264,11 @@ def test_patterns_are_matched_against_the_final_path() -> None:
 def test_what_the_plan_left_out_is_still_said() -> None:
     out = LeftOut("Kitfile", 3, "why")
     plan = plan_of(place("a"))
-    plan = Plan(plan.packaging, plan.manifest, plan.operations, (out,), is_rooted=True)
+    plan = FilePlan(plan.packaging, plan.manifest, plan.operations, (out,), is_rooted=True)
     assert arrange(plan, ALL, {}).left_out == (out,)
 
 
-def datasets() -> Plan:
+def datasets() -> FilePlan:
     return plan_of(
         PlaceBlob(RelPath.parse("train.parquet"), blob(b"rows"), is_dataset=True),
         unpack("data", is_dataset=True),

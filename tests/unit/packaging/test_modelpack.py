@@ -10,9 +10,9 @@ from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import (
     ApplyLayers,
     Compression,
+    FilePlan,
     LeftOut,
     PlaceBlob,
-    Plan,
     RangeNeed,
     UnpackArchive,
 )
@@ -37,7 +37,7 @@ def tree_of(artifact: builders.Artifact) -> set[str]:
     return {str(file.path) for file in layout.files}
 
 
-def only(plan: Plan) -> PlaceBlob | UnpackArchive:
+def only(plan: FilePlan) -> PlaceBlob | UnpackArchive:
     (found,) = plan.operations
     assert not isinstance(found, ApplyLayers)
     return found

@@ -7,7 +7,7 @@ import pytest
 from oci_pull.errors import InconsistentModel
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.plan import LeftOut
-from oci_pull.packaging.servable import Verdict, examine, serve_command, spelled_out
+from oci_pull.packaging.servable import Verdict, examine, foresee, serve_command, spelled_out
 from tests import builders
 from tests.unit.packaging.planning import INDEX_NAME, shard
 
@@ -63,6 +63,22 @@ def test_only_headers_of_weights_are_read() -> None:
 )
 def test_a_configuration_beside_weights_can_be_served(files: Mapping[str, bytes]) -> None:
     assert verdict(files) == Verdict(servable=True)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {**CONFIG, "model.safetensors": WEIGHTS},
+        {"model-Q4.gguf": b"GGUF"},
+        {"onnx/model.onnx": b"", **CONFIG},
+        {"adapter_config.json": b"{}", "adapter_model.safetensors": WEIGHTS},
+        {"config.json": b"{}", "tokenizer.json": b"{}"},
+        {"1_Pooling/config.json": b"{}"},
+    ],
+)
+def test_the_names_alone_foretell_the_verdict(files: Mapping[str, bytes]) -> None:
+    tree = Tree(files)
+    assert foresee(tree.sizes()) == verdict(files)
 
 
 # What contradicts itself

@@ -30,7 +30,7 @@ from oci_pull.oci.digest import Digest
 from oci_pull.oci.verify import Verified, verify
 from oci_pull.packaging.layout import Member, arrange
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import Compression, Plan, UnpackArchive
+from oci_pull.packaging.plan import Compression, FilePlan, UnpackArchive
 from oci_pull.packaging.selection import Selection
 from oci_pull.ports import Staged
 from tests import builders
@@ -237,7 +237,7 @@ def test_a_compressed_file_is_one_member(
     assert (member.size, member.digest) == (len(model), Digest.of(model))
     assert shelf.layers.path(operation.blob, member.digest).read_bytes() == model
     manifest = manifest_of(builders.artifact(builders.layer("application/x-config", b"{}"), []))
-    plan = Plan("kitops", manifest, (operation,))
+    plan = FilePlan("kitops", manifest, (operation,))
     layout = arrange(plan, Selection(), {operation.blob.digest: [member]})
     assert [str(file.path) for file in layout.files] == ["sub/model.gguf"]
 
@@ -339,4 +339,4 @@ def test_twins_are_two_members_and_a_conflict_only_in_a_tree(shelf: Shelf) -> No
     assert [str(each.path) for each in members] == ["A", "a"]
     manifest = manifest_of(builders.artifact(builders.layer("application/x-config", b"{}"), []))
     with pytest.raises(PathConflict):
-        arrange(Plan("oras", manifest, (operation,)), Selection(), {archive.digest: members})
+        arrange(FilePlan("oras", manifest, (operation,)), Selection(), {archive.digest: members})

@@ -7,7 +7,7 @@ from oci_pull.cli.columns import several, with_note
 from oci_pull.cli.output import SCHEMA
 from oci_pull.cli.units import size
 from oci_pull.errors import printable
-from oci_pull.look import Item, Preview
+from oci_pull.look import Plan, PlannedArchive, PlannedFile
 from oci_pull.packaging.plan import LeftOut
 
 #: A name that is longer pushes what stands behind it.
@@ -15,57 +15,59 @@ _NAME = 46
 _STATE = 10
 
 
-def preview_json(reference: str, preview: Preview) -> str:
+def plan_json(plan: Plan) -> str:
     """A dry run for programs."""
-    supply = preview.supply
     return json.dumps(
         {
             "schema": SCHEMA,
-            "reference": reference,
-            "digest": str(preview.resolution.digest),
-            "manifest": str(preview.resolution.manifest.descriptor.digest),
-            "packaging": preview.plan.packaging,
+            "reference": str(plan.reference),
+            "digest": str(plan.digest),
+            "manifest": str(plan.manifest),
+            "packaging": plan.packaging,
             "items": [
                 {
                     "name": item.name,
                     "size": item.size,
                     "digest": str(item.digest),
-                    "archive": item.is_archive,
+                    "archive": isinstance(item, PlannedArchive),
                     "state": item.state.value,
                     "present": item.present,
                 }
-                for item in preview.items
+                for item in plan.items
             ],
             "left_out": [
                 {"name": left.name, "size": left.size, "reason": left.reason}
-                for left in preview.left_out
+                for left in plan.left_out
             ],
-            "bytes": supply.size,
-            "fetch": supply.to_fetch,
-            "reused": supply.reused,
-            "resumed": supply.resumed,
-            "disk": supply.to_write + supply.unpacked,
+            "bytes": plan.total_bytes,
+            "fetch": plan.fetch_bytes,
+            "reused": plan.reused_bytes,
+            "resumed": plan.resumed_bytes,
+            "disk": plan.cache_bytes,
+            "added": plan.added_bytes,
+            "servable": plan.servable,
+            "warnings": list(plan.warnings),
         }
     )
 
 
-def preview_text(reference: str, preview: Preview) -> str:
+def plan_text(plan: Plan) -> str:
     """A dry run for people."""
-    digest = preview.resolution.digest
-    lines = [f"{reference}  {digest.algorithm}:{digest.short}  {preview.plan.packaging}"]
-    names = [*(item.name for item in preview.items), *(left.name for left in preview.left_out)]
+    digest = plan.digest
+    lines = [f"{plan.reference}  {digest.algorithm}:{digest.short}  {plan.packaging}"]
+    names = [each.name for each in (*plan.items, *plan.left_out)]
     width = min(max(map(len, names), default=0), _NAME)
-    for item in preview.items:
+    for item in plan.items:
         lines += _item(item, width)
-    for left in preview.left_out:
+    for left in plan.left_out:
         lines += _left_out(left, width)
-    lines += _totals(preview)
+    lines += _totals(plan)
     return printable("\n".join(lines))
 
 
-def _item(item: Item, width: int) -> Iterator[str]:
+def _item(item: PlannedFile | PlannedArchive, width: int) -> Iterator[str]:
     notes = [f"{size(item.present)} here"] if 0 < item.present < item.size else []
-    notes += ["archive"] if item.is_archive else []
+    notes += ["archive"] if isinstance(item, PlannedArchive) else []
     line = _line(item.state.value, item.name, item.size, width)
     return with_note(line, ", ".join(notes), _STATE) if notes else iter([line])
 
@@ -78,15 +80,14 @@ def _line(state: str, name: str, count: int, width: int) -> str:
     return f"  {state:{_STATE - 2}}{name:{width}}  {size(count):>8}"
 
 
-def _totals(preview: Preview) -> Iterator[str]:
-    supply = preview.supply
-    archives = sum(item.is_archive for item in preview.items)
-    counts = {"file": len(preview.items) - archives, "archive": archives}
+def _totals(plan: Plan) -> Iterator[str]:
+    counts = {"file": len(plan.files), "archive": len(plan.archives)}
     what = ", ".join(several(count, noun) for noun, count in counts.items() if count)
-    more = size(supply.to_write + supply.unpacked)
+    named = sum(item.size for item in plan.items)
     yield (
-        f"{what or 'nothing'}, {size(sum(item.size for item in preview.items))}: "
-        f"{size(supply.to_fetch)} to fetch, {more} more in the cache"
+        f"{what or 'nothing'}, {size(named)}: "
+        f"{size(plan.fetch_bytes)} to fetch, {size(plan.cache_bytes)} more in the cache"
     )
-    if archives:
+    if plan.archives:
         yield "What an archive holds, and what of it is left out, is known once it is unpacked."
+    yield from plan.warnings
