@@ -107,7 +107,7 @@ _oci_pull() {
         pull) _oci_pull_known references ;;
         login) _oci_pull_known registries ;;
         logout) _oci_pull_known logins ;;
-        warm) _oci_pull_files -f ;;
+        warm) _oci_pull_known references; _oci_pull_files -f ;;
         plan) _oci_pull_known references ;;
         inspect) _oci_pull_known references ;;
         doctor) _oci_pull_known references,registries ;;

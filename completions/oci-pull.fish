@@ -51,7 +51,7 @@ complete -c oci-pull -n '__oci_pull_in cache' -a path -d 'Print the directory of
 complete -c oci-pull -n '__oci_pull_in first' -a pull -d 'Fetch, verify and lay out models; print the directory of each'
 complete -c oci-pull -n '__oci_pull_in first' -a login -d 'Keep a credential for a registry, once the registry has taken it'
 complete -c oci-pull -n '__oci_pull_in first' -a logout -d 'Forget the credential of a registry'
-complete -c oci-pull -n '__oci_pull_in first' -a warm -d 'Fetch a list of models into the cache; one that fails stops none of the others'
+complete -c oci-pull -n '__oci_pull_in first' -a warm -d 'Fetch many models into the cache; one that fails stops none of the others'
 complete -c oci-pull -n '__oci_pull_in first' -a plan -d 'Say what a pull would fetch, reuse and leave out; nothing is written'
 complete -c oci-pull -n '__oci_pull_in first' -a inspect -d 'Say what is at a reference'
 complete -c oci-pull -n '__oci_pull_in first' -a doctor -d 'Say what a pull would use and from where, and how far it would come'
@@ -115,7 +115,7 @@ complete -c oci-pull -n '__oci_pull_in "cache path"' -l primary -d 'the one file
 complete -c oci-pull -n '__oci_pull_in first pull' -a '(__oci_pull_known references)'
 complete -c oci-pull -n '__oci_pull_in login' -a '(__oci_pull_known registries)'
 complete -c oci-pull -n '__oci_pull_in logout' -a '(__oci_pull_known logins)'
-complete -c oci-pull -n '__oci_pull_in warm' -F
+complete -c oci-pull -n '__oci_pull_in warm' -F -a '(__oci_pull_known references)'
 complete -c oci-pull -n '__oci_pull_in plan' -a '(__oci_pull_known references)'
 complete -c oci-pull -n '__oci_pull_in inspect' -a '(__oci_pull_known references)'
 complete -c oci-pull -n '__oci_pull_in doctor' -a '(__oci_pull_known references,registries)'

@@ -12,7 +12,7 @@ COMMANDS = {
     "pull REF...": "fetch, verify, lay out; print the directory",
     "plan REF": "say what a pull would do; nothing is written",
     "inspect REF": "say what is at a reference (--raw: its bytes)",
-    "warm LIST": "fetch a list of models into the cache",
+    "warm [FILE] [REF...]": "fetch many models into the cache",
     "doctor [REF]": "what a pull would use, and how far it comes",
     "cache path REF": "print the directory of a model that is cached",
     "cache ls, df": "what is in the cache, and what it takes",

@@ -1,8 +1,9 @@
-"""`oci-pull warm`: a list of models is in the cache, for cron, timers and fleets."""
+"""`oci-pull warm`: many models are in the cache, for cron, timers and fleets."""
 
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -32,7 +33,10 @@ T = TypeVar("T")
 @takes((*NETWORK, "cache_dir", "keep_archives", "max_bytes", "no_space_check", "lock_timeout",
         *OUTPUT))  # fmt: skip
 def warm(
-    listed: Annotated[str, typer.Argument(metavar="LIST", help="a file, - for stdin")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="[FILE or -] [REF...]", help="lists of models, - for stdin; models"),
+    ],
     *,
     given: Given,
     max_size: Annotated[
@@ -45,13 +49,13 @@ def warm(
         str | None, typer.Option(metavar="TIME", help="begin at random within this time")
     ] = None,
 ) -> None:
-    """Fetch a list of models into the cache; one that fails stops none of the others."""
+    """Fetch many models into the cache; one that fails stops none of the others."""
     settings = Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
     progress = make_progress(settings)
     try:
         limit = _parsed("--max-size", as_size, max_size)
         longest = _parsed("--jitter", as_time, jitter)
-        wanted = _read(listed, settings)
+        wanted = _wanted(words, settings)
         settings = with_password(settings, [each.reference for each in wanted])
         if longest:
             upkeep.wait_at_random(longest, CANCEL)
@@ -135,8 +139,36 @@ def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPul
     return error
 
 
+def _wanted(words: Sequence[str], settings: Settings) -> tuple[Wanted, ...]:
+    """The references, and the lines of the lists, in their order, each once.
+
+    Raises:
+        InvalidReference, InvalidSetting: one of them cannot be, or a list cannot be read.
+    """
+    found: list[Wanted] = []
+    for word in words:
+        lines = _read(word, settings) if _is_list(word) else (_named(word, settings),)
+        found += [each for each in lines if each not in found]
+    return tuple(found)
+
+
+def _is_list(word: str) -> bool:
+    """Whether a word is a file of references and no reference: by its form, or as it is there."""
+    if word == "-" or word.startswith(("/", ".")):
+        return True
+    with suppress(OSError):
+        return Path(word).is_file()
+    return False
+
+
+def _named(word: str, settings: Settings) -> Wanted:
+    wanted = Wanted(word)
+    api.check_wanted(wanted, settings)
+    return wanted
+
+
 def _read(listed: str, settings: Settings) -> tuple[Wanted, ...]:
-    """The lines of the list; raises `InvalidSetting`."""
+    """The lines of a list; raises `InvalidSetting`."""
     if listed == "-" and settings.password_stdin:
         raise InvalidSetting("stdin cannot be the list and the password", hint="a file as the list")
     try:

@@ -44,6 +44,7 @@ def test_a_tab_finishes_the_word(name: str, user: Command, registry: FakeRegistr
             (f"oci-pull doctor {reference[:-2]}{TAB}", f"oci-pull doctor {reference}"),
             (f"oci-pull -o .doc{TAB}", "oci-pull -o .docker/"),
             (f"oci-pull warm .docker/c{TAB}", "oci-pull warm .docker/config.json"),
+            (f"oci-pull warm - 127{TAB}", f"oci-pull warm - {reference}"),
         ):
             # A shell may leave out the slash once the next key says that nothing follows it.
             found = " ".join(keys.typed(typed))

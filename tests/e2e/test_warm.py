@@ -118,8 +118,37 @@ def test_a_wrong_line_is_told_before_anything_is_fetched(
     assert list(registry.requests) == []
 
 
-def test_a_list_that_is_not_there_is_told(oci_pull: Command) -> None:
-    assert "cannot be read" in oci_pull("warm", "nowhere.txt").must_fail(2).stderr
+@pytest.mark.parametrize("word", ["/nowhere.txt", "./nowhere.txt", "."])
+def test_a_list_that_is_not_there_is_told(oci_pull: Command, word: str) -> None:
+    assert f"the list {word} cannot be read" in oci_pull("warm", word).must_fail(2).stderr
+
+
+def test_lists_and_references_may_be_mixed(
+    registry: FakeRegistry, oci_pull: Command, names: list[str]
+) -> None:
+    three, four = (
+        put(registry, pack_around(raw_layer("own.json", name.encode())), repository=name)
+        for name in ("three", "four")
+    )
+    # In the current directory, and a name like that of a repository.
+    _listed(oci_pull.home / "models", names[0], three)
+    (oci_pull.home / "library").mkdir()
+    with _listed(oci_pull.home / "stdin", f"{names[1]} --include '*.json'").open("rb") as stdin:
+        run = oci_pull("warm", four, "models", "-", three, stdin=stdin).must_succeed()
+    pulled = [path.partition("/models/")[2].partition("@")[0] for path in run.stdout.splitlines()]
+    host = registry.address.replace(":", "+")
+    assert pulled == [f"{host}/{name}" for name in ("four", "team/one", "three", "team/two")]
+    assert "4 of 4 ready" in run.stderr
+
+
+def test_what_is_neither_a_file_nor_a_path_is_a_reference(
+    registry: FakeRegistry, oci_pull: Command
+) -> None:
+    put(registry, pack_around(raw_layer("own.json", b"{}")), repository="library", tag="latest")
+    (oci_pull.home / "library").mkdir()
+    words = ("--default-registry", registry.address, "warm", "library")
+    assert "/library@" in oci_pull(*words).must_succeed().stdout
+    assert "repositories are lower case" in oci_pull("warm", "UPPER/CASE").must_fail(2).stderr
 
 
 def test_what_is_not_on_the_list_makes_room(

@@ -137,11 +137,14 @@ def _action(switch: Switch) -> str:
 
 
 def _complete(values: frozenset[Value]) -> str:
+    actions = []
     if asked := kinds(values):
-        return f"_oci_pull_known {asked}"
+        actions.append(f"_oci_pull_known {asked}")
     if Value.DIRECTORY in values:
-        return "_oci_pull_files -d"
-    return "_oci_pull_files -f" if Value.FILE in values else ""
+        actions.append("_oci_pull_files -d")
+    if Value.FILE in values:
+        actions.append("_oci_pull_files -f")
+    return "; ".join(actions)
 
 
 def _offer(words: tuple[str, ...]) -> str:

@@ -33,7 +33,6 @@ _MEANT = {
     "REGISTRY": Value.REGISTRY,
     "HOST": Value.REGISTRY,
     "FILE": Value.FILE,
-    "LIST": Value.FILE,
     "DIR": Value.DIRECTORY,
 }
 

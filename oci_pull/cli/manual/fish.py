@@ -94,7 +94,8 @@ def _value(switch: Switch) -> str:
 
 def _action(values: frozenset[Value]) -> str:
     if asked := kinds(values):
-        return f"-x -a '(__oci_pull_known {asked})' "
+        only = "-r -F" if Value.FILE in values else "-x"
+        return f"{only} -a '(__oci_pull_known {asked})' "
     if Value.DIRECTORY in values:
         return "-x -a '(__fish_complete_directories)' "
     return "-r -F " if Value.FILE in values else ""

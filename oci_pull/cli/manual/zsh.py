@@ -126,7 +126,8 @@ def _valued(switch: Switch) -> str:
 
 def _action(values: frozenset[Value], metavar: str) -> str:
     if asked := kinds(values):
-        return f" _oci_pull_known {asked} {_plain(metavar).split()[0]}"
+        known = f"_oci_pull_known {asked} {_plain(metavar).split()[0]}"
+        return f"{{{known}; _files}}" if Value.FILE in values else f" {known}"
     if Value.DIRECTORY in values:
         return "_files -/"
     return "_files" if Value.FILE in values else " "
