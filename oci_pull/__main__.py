@@ -9,6 +9,7 @@ from oci_pull import __version__
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _have_streams()
     words = sys.argv[1:]
     if words in (["-V"], ["--version"]):
         sys.stdout.write(f"oci-pull {__version__}\n")
@@ -26,6 +27,23 @@ def main() -> None:
     from oci_pull.cli.app import run
 
     run(words)
+
+
+def _have_streams() -> None:
+    """What was closed before we began (`2>&-`) is open to nothing.
+
+    Else the next file would get its number, and a blob what is written to stderr.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8")
+    if sys.stdout is None:
+        sys.stderr.write("error: stdout is closed, and the directory would be printed there\n")
+        sys.exit(1)
 
 
 def _complete(words: Sequence[str]) -> None:

@@ -12,7 +12,6 @@ from oci_pull import api, upkeep
 from oci_pull.cli import output
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.cache import cache
-from oci_pull.cli.color import Ink
 from oci_pull.cli.doctor import report_json, report_text
 from oci_pull.cli.failure import report
 from oci_pull.cli.inspection import inspection_json, inspection_text
@@ -23,11 +22,9 @@ from oci_pull.cli.plan import plan_json, plan_text
 from oci_pull.cli.progress import Progress
 from oci_pull.cli.signals import CANCEL, leave
 from oci_pull.cli.terminal import make_progress
-from oci_pull.cli.units import duration, size
 from oci_pull.cli.warm import warm
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
 from oci_pull.packaging.servable import serve_command
-from oci_pull.pull import PullResult
 from oci_pull.settings import Settings
 from oci_pull.workshop import locate
 
@@ -131,38 +128,11 @@ def _pull(reference: str, settings: Settings, progress: Progress) -> None:
     begun = time.monotonic()
     result = api.pull(reference, settings=settings, observer=progress, cancel=CANCEL)
     seconds = time.monotonic() - begun
-    progress.close()
-    if not settings.quiet and settings.progress not in ("none", "json"):
-        _say_how_it_went(result, seconds, settings)
-    match settings.format:
-        case "json":
-            output.emit(output.result_json(result, seconds))
-        case "text":
-            output.emit(output.result_text(result, seconds))
-        case _:
-            output.emit(str(result.path))
+    progress.succeed(result, seconds)
+    output.emit_result(result, seconds, settings.format)
     is_seen = sys.stdout.isatty() and sys.stderr.isatty() and not settings.quiet
     if is_seen and (result.servable or result.primary):
         output.tell(f"Next        {serve_command(result.path, result.primary)}")
-
-
-def _say_how_it_went(result: PullResult, seconds: float, settings: Settings) -> None:
-    ink = Ink.of(settings, sys.stderr)
-    digest = f"{result.digest.algorithm}:{result.digest.short}"
-    if result.unchanged:
-        output.tell(
-            f"Up to date  {result.reference}  {digest}  {size(result.size)}"
-            f"  (checked in {duration(seconds)})",
-            ink,
-        )
-    else:
-        reused = f", {size(result.reused_bytes)} were here" if result.reused_bytes else ""
-        output.tell(
-            f"Ready       {size(result.size)} in {duration(seconds)}"
-            f" ({size(result.fetched_bytes)} fetched{reused}), verified"
-            + (f", by {result.link}" if settings.output and result.link else ""),
-            ink,
-        )
 
 
 @app.command()

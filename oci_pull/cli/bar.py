@@ -1,32 +1,28 @@
 """Bars on a terminal, drawn by the thread that waits and by no other."""
 
-import time
-from typing import TextIO
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
 from oci_pull import events
 from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.failure import report
-from oci_pull.cli.progress import Totals, described, is_arrived
-from oci_pull.cli.units import shortened
+from oci_pull.cli.frame import Glyphs, Shown, frame
+from oci_pull.cli.said import Repeats, described, how_it_went
+from oci_pull.cli.totals import Totals
 from oci_pull.errors import OciPullError, printable
+from oci_pull.pull import PullResult
+
+if TYPE_CHECKING:
+    from oci_pull.cli.canvas import Canvas
 
 #: The width of the word that a line begins with.
 LABEL = 12
+#: Between two pictures, in seconds; and before the first: what is over at once needs none, and no
+#: library that draws.
 _REDRAW = 0.1
-_NAME_WIDTH = 28
-_NARROW = 60
+_FIRST = 0.4
+#: What a terminal writes behind the last line when Ctrl-C is typed, in columns.
+_ECHO = len("^C")
 #: Lines that stay above the bars.
 _SAID = (
     events.Resolved,
@@ -41,60 +37,44 @@ _SAID = (
 
 
 class BarProgress:
-    """The total, and a bar for each blob that is being fetched."""
+    """The total, and a bar for each blob that is under way."""
 
-    def __init__(self, stream: TextIO, ink: Ink = PLAIN) -> None:
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float], ink: Ink = PLAIN) -> None:
         self._stream = stream
         self._ink = ink
-        self._console = Console(file=stream, no_color=not ink.is_colored)
-        wide = self._console.width >= _NARROW
-        columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
-        columns += [TransferSpeedColumn(), TimeRemainingColumn()] if wide else []
-        self._progress = Progress(
-            *columns, console=self._console, auto_refresh=False, transient=True
-        )
+        self._clock = clock
+        self._glyphs = Glyphs.of(getattr(stream, "encoding", None))
+        self._canvas: Canvas | None = None
+        self._repeats = Repeats(clock)
         self.totals = Totals()
-        self._bars: dict[str, TaskID] = {}
-        self._total: TaskID | None = None
-        self._drawn = 0.0
+        self._next = clock() + _FIRST
 
     def on(self, event: events.Event) -> None:
         """Take an event."""
         self.totals.on(event)
-        if isinstance(event, _SAID) and (words := described(event)):
-            line = f"{words[0].capitalize():{LABEL}}{words[1]}"
-            line = self._ink.line(printable(line))
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-        match event:
-            case events.Planned() if event.to_fetch:
-                for task in self._progress.task_ids:
-                    self._progress.remove_task(task)
-                self._bars.clear()
-                self._total = self._progress.add_task(
-                    "total", total=event.size, completed=self.totals.done
-                )
-                self._progress.start()
-            case events.LayingOut():
-                self._progress.stop()
-            case events.Tick() if self._total is not None:
-                self._draw(self._total)
+        if isinstance(event, events.Planned):
+            # From here on there is a rate.
+            self.totals.total(self._clock())
+        if isinstance(event, events.Tick):
+            self._draw()
+        elif isinstance(event, _SAID):
+            words = described(event)
+            if words and self._repeats.is_new(event):
+                self.say(*words)
 
-    def _draw(self, total: TaskID) -> None:
-        now = time.monotonic()
-        if now - self._drawn < _REDRAW:
-            return
-        self._drawn = now
-        self._progress.update(total, completed=self.totals.done)
-        active = {str(each.digest): each for each in self.totals.active}
-        for digest in self._bars.keys() - active.keys():
-            self._progress.remove_task(self._bars.pop(digest))
-        for digest, each in active.items():
-            if digest not in self._bars:
-                self._bars[digest] = self._progress.add_task("", total=each.size)
-            self._progress.update(
-                self._bars[digest], completed=each.counter.value, description=_label(each)
-            )
-        self._progress.refresh()
+    def say(self, word: str, facts: str) -> None:
+        """A line that stays, above the bars."""
+        line = self._ink.line(printable(f"{word.capitalize():{LABEL}}{facts}"))
+        if self._canvas:
+            self._canvas.say(line)
+        else:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    def succeed(self, result: PullResult, seconds: float) -> None:
+        """Take the bars away, and say how it went."""
+        self.close()
+        self.say(*how_it_went(result, seconds))
 
     def fail(self, error: OciPullError) -> None:
         """Take the bars away, and say what went wrong."""
@@ -103,9 +83,21 @@ class BarProgress:
 
     def close(self) -> None:
         """Take the bars away."""
-        self._progress.stop()
+        if self._canvas:
+            self._canvas.clear()
+            self._canvas = None
 
+    def _draw(self) -> None:
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _REDRAW
+        if self._canvas is None:
+            from oci_pull.cli.canvas import Canvas
 
-def _label(blob: events.Started) -> str:
-    doing = "verifying " if is_arrived(blob) else ""
-    return doing + escape(printable(shortened(blob.name, _NAME_WIDTH - len(doing))))
+            self._canvas = Canvas(self._stream, is_colored=self._ink.is_colored)
+        total, left = self.totals.total(now)
+        verified, waiting = self.totals.blobs
+        shown = Shown(total, left, self.totals.rows(now), verified, waiting)
+        width, height = self._canvas.size
+        self._canvas.draw(frame(shown, width - _ECHO, height, self._glyphs))

@@ -39,6 +39,17 @@ def error_json(error: OciPullError) -> str:
     return json.dumps({"schema": SCHEMA, "error": value})
 
 
+def emit_result(result: PullResult, seconds: float, form: str) -> None:
+    """A finished pull on stdout; `form` is the value of `--format`."""
+    match form:
+        case "json":
+            emit(result_json(result, seconds))
+        case "text":
+            emit(result_text(result, seconds))
+        case _:
+            emit(str(result.path))
+
+
 def result_json(result: PullResult, seconds: float) -> str:
     """A finished pull for programs."""
     return json.dumps(

@@ -4,8 +4,11 @@ import sys
 import time
 from typing import TextIO
 
+from oci_pull.cli.bar import BarProgress
 from oci_pull.cli.color import Ink
-from oci_pull.cli.progress import JsonProgress, NoProgress, PlainProgress, Progress
+from oci_pull.cli.json_lines import JsonProgress
+from oci_pull.cli.plain import PlainProgress
+from oci_pull.cli.progress import NoProgress, Progress
 from oci_pull.settings import Settings
 
 
@@ -24,16 +27,15 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
         kind = "plain"
     if kind in ("auto", "bar"):
         # Nobody wants to read a bar in a file, not even who asked for one.
-        kind = "bar" if stream.isatty() else "plain"
+        is_drawn_on = stream.isatty() and settings.color_variables.get("TERM") != "dumb"
+        kind = "bar" if is_drawn_on else "plain"
     match kind:
         case "none":
             return NoProgress(stream, ink)
         case "json":
             return JsonProgress(stream, clock=time.monotonic)
         case "bar":
-            from oci_pull.cli.bar import BarProgress
-
-            return BarProgress(stream, ink)
+            return BarProgress(stream, clock=time.monotonic, ink=ink)
         case _:
             stamps = not settings.is_logged
             return PlainProgress(stream, clock=time.monotonic, stamps=stamps, ink=ink)

@@ -15,6 +15,12 @@ def size(count: float) -> str:
     return f"{value:.0f} B" if not unit else f"{value:.1f} {_UNITS[unit]}"
 
 
+def size_of(count: float, unit: str) -> str:
+    """The number of bytes in a unit that `size` has chosen for another number."""
+    power = _UNITS.index(unit)
+    return f"{count / _STEP**power:.1f}" if power else f"{count:.0f}"
+
+
 def duration(seconds: float) -> str:
     """Seconds: `0.3 s`, `12 s`, `3:14`, `1:02:03`."""
     if seconds < 10:  # noqa: PLR2004 - below that, tenths matter

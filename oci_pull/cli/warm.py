@@ -11,13 +11,12 @@ import typer
 
 from oci_pull import upkeep
 from oci_pull.cli import output
-from oci_pull.cli.color import Ink
 from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.progress import Progress
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.terminal import make_progress
-from oci_pull.cli.units import duration, size
+from oci_pull.cli.units import size
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError
 from oci_pull.options import as_time
 from oci_pull.options import size as as_size
@@ -83,7 +82,6 @@ def _warm(
 
     for each in upkeep.warm(wanted, settings=settings, observer=observer, cancel=CANCEL):
         outcomes.append(each)
-        shown[-1].close()
         _tell(each, settings, shown[-1])
     if metrics:
         write_metrics(metrics, outcomes)
@@ -91,14 +89,12 @@ def _warm(
         keep = upkeep.kept_names([*(each.reference for each in wanted), *settings.keep], settings)
         limits = Limits(max_size=limit, keep=keep)
         pruned = upkeep.prune(limits, settings=settings, cancel=CANCEL)
-        if not settings.quiet:
-            output.tell(f"Pruned      {size(pruned.freed)} freed, {size(pruned.after)} left")
+        progress.say("pruned", f"{size(pruned.freed)} freed, {size(pruned.after)} left")
     failed = [_meant(each.error) for each in outcomes if each.error]
-    if not settings.quiet:
-        fetched = sum(each.result.fetched_bytes for each in outcomes if each.result)
-        ready = len(outcomes) - len(failed)
-        left = f", {len(failed)} failed" if failed else ""
-        output.tell(f"Warm        {ready} of {len(wanted)} ready{left}, {size(fetched)} fetched")
+    fetched = sum(each.result.fetched_bytes for each in outcomes if each.result)
+    ready = len(outcomes) - len(failed)
+    left = f", {len(failed)} failed" if failed else ""
+    progress.say("warm", f"{ready} of {len(wanted)} ready{left}, {size(fetched)} fetched")
     return failed[0].exit_code if failed else 0
 
 
@@ -109,19 +105,8 @@ def _tell(outcome: Outcome, settings: Settings, progress: Progress) -> None:
         return
     result = outcome.result
     assert result
-    if not settings.quiet and settings.progress not in ("none", "json"):
-        ink = Ink.of(settings, sys.stderr)
-        state = "Up to date" if result.unchanged else "Ready"
-        took = duration(outcome.seconds)
-        fetched = size(result.fetched_bytes)
-        output.tell(f"{state:11} {result.reference}  {fetched} fetched in {took}", ink)
-    match settings.format:
-        case "json":
-            output.emit(output.result_json(result, outcome.seconds))
-        case "text":
-            output.emit(output.result_text(result, outcome.seconds))
-        case _:
-            output.emit(str(result.path))
+    progress.succeed(result, outcome.seconds)
+    output.emit_result(result, outcome.seconds, settings.format)
 
 
 def _meant(error: OciPullError) -> OciPullError:
@@ -163,7 +148,7 @@ def _is_list(word: str) -> bool:
 
 def _named(word: str, settings: Settings) -> Wanted:
     wanted = Wanted(word)
-    api.check_wanted(wanted, settings)
+    upkeep.check_wanted(wanted, settings)
     return wanted
 
 

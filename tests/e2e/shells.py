@@ -138,7 +138,7 @@ class Shell:
 def shell(name: str, home: Path, environment: Mapping[str, str]) -> Iterator[Shell]:
     """The shell of a user who has the completion and nothing else; skips where there is none."""
     start = _STARTS[name]
-    program, more = _program(name)
+    program, more = program_of(name)
     file = home / start.file
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(start.content.replace("{completions}", str(_COMPLETIONS)).replace(
@@ -162,7 +162,8 @@ def shell(name: str, home: Path, environment: Mapping[str, str]) -> Iterator[She
         os.close(ours)
 
 
-def _program(name: str) -> tuple[Path, dict[str, str]]:
+def program_of(name: str) -> tuple[Path, dict[str, str]]:
+    """A shell, and the variables that it needs; skips where there is none."""
     if name == "bash":
         return Path("/bin/bash"), {}
     try:

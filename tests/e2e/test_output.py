@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _FILES = model()
 _ESCAPE = "\x1b"
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _SLOW = ("httpx", "httpcore", "rich", "truststore")
 
@@ -159,6 +160,19 @@ def test_without_stdin_stdout_and_stderr_it_breaks_nothing(
     assert_tree(oci_pull(reference).path, _FILES)
 
 
+def test_a_closed_stdout_is_told(reference: str, oci_pull: Command) -> None:
+    closed = replace(oci_pull, prefix=("sh", "-c", 'exec "$@" >&-', "sh"))
+    assert "stdout is closed" in closed(reference).must_fail(1).stderr
+    assert not oci_pull.cache.exists(), "nothing was fetched that nobody can find"
+
+
+def test_no_file_gets_the_number_of_a_closed_stderr(reference: str, oci_pull: Command) -> None:
+    closed = replace(oci_pull, prefix=("sh", "-c", 'exec "$@" 2>&-', "sh"))
+    assert_tree(closed(reference).path, _FILES)
+    assert_sound(oci_pull.cache)
+    assert closed(reference + "-not").code == 3
+
+
 # stderr
 
 
@@ -213,12 +227,14 @@ def _forced(oci_pull: Command) -> Command:
 
 def _assert_plain(oci_pull: Command, *words: str) -> None:
     run = oci_pull(*words)
-    assert _ESCAPE not in run.stdout + run.stderr
+    assert _ESCAPE not in run.stdout
+    # A colour that was asked for is none that moves the cursor.
+    assert _ESCAPE not in _COLOR.sub("", run.stderr)
     assert "\r" not in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("progress", ["auto", "plain", "json", "none", "bar"])
-def test_there_is_no_ansi_in_a_pipe(
+def test_nothing_is_drawn_in_a_pipe(
     progress: str, registry: FakeRegistry, reference: str, oci_pull: Command
 ) -> None:
     registry.blob_faults = BlobFaults(cut_after=1000, times=1)
@@ -230,7 +246,7 @@ def test_there_is_no_ansi_in_a_pipe(
     [("plan",), ("inspect",), ("cache", "path"), ("-h",), ("--no-such-option",)],
     ids=" ".join,
 )
-def test_there_is_no_ansi_in_what_other_commands_print(
+def test_nothing_is_drawn_by_other_commands(
     words: tuple[str, ...], reference: str, oci_pull: Command
 ) -> None:
     _assert_plain(_forced(oci_pull), *words, reference)
@@ -318,7 +334,8 @@ def test_a_terminal_gets_a_bar_that_fits(
         terminal,
     ):
         running.until(lambda: _ESCAPE in terminal.text and "total" in terminal.text, "a bar")
-        drawn = [line for line in re.split(r"[\r\n]+", terminal.plain) if line.startswith("total")]
+        lines = re.split(r"[\r\n]+", terminal.plain)
+        drawn = [line for line in lines if line.startswith("  total")]
         go_on.set()
         run = running.wait()
     assert drawn
@@ -334,13 +351,13 @@ def test_a_terminal_gets_a_bar_that_fits(
     [("plain", {}), ("json", {}), ("none", {}), ("auto", {"CI": "true"})],
     ids=["plain", "json", "none", "in-ci"],
 )
-def test_a_terminal_that_wants_no_bar_gets_no_escape_sequence(
+def test_a_terminal_that_wants_no_bar_is_not_drawn_on(
     progress: str, env: dict[str, str], reference: str, oci_pull: Command
 ) -> None:
     command = replace(oci_pull, env=env)
     with _on_a_terminal(command, "--progress", progress, reference) as (running, terminal):
         assert running.wait().path.is_dir()
-    assert _ESCAPE not in terminal.text
+    assert _ESCAPE not in _COLOR.sub("", terminal.text)
 
 
 def test_a_person_at_a_terminal_is_told_what_to_type_next(

@@ -1,0 +1,37 @@
+import io
+import json
+
+from oci_pull import events
+from oci_pull.cli.json_lines import JsonProgress
+from oci_pull.errors import RateLimited
+from tests.unit.cli.moments import PLANNED, A, Clock, started
+
+
+def test_json_lines_are_objects_with_a_time_and_the_facts_of_the_event() -> None:
+    stream, clock = io.StringIO(), Clock()
+    progress = JsonProgress(stream, clock=clock)
+    one = started(A, 700, 200)
+    for event in (PLANNED, one):
+        progress.on(event)
+    clock.now = 1
+    progress.on(events.Tick())
+    one.counter.value, clock.now = 500, 2
+    progress.on(events.Tick())
+    clock.now = 2.5
+    progress.on(events.Tick())
+    progress.on(events.LayingOut(2, 1000, events.Counter()))
+    progress.say("warm", "2 of 2 ready")
+    progress.fail(RateLimited("too often", hint="wait"))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [
+        "planned", "started", "progress", "progress", "laying_out", "error",
+    ]  # fmt: skip
+    assert all("t" in line for line in lines)
+    assert lines[1]["digest"] == str(A)
+    del lines[3]["t"]
+    assert lines[3] == {
+        "event": "progress", "phase": "fetching", "done": 600, "total": 1000, "rate": 300,
+        "left": None,
+    }  # fmt: skip
+    assert not {"counter", "hashed"} & (lines[1].keys() | lines[4].keys())
+    assert (lines[5]["code"], lines[5]["exit"], lines[5]["retryable"]) == ("rate_limited", 6, True)
