@@ -12,7 +12,8 @@ from oci_pull.pull import PullResult
 _NOTICED = 1.0
 #: What happens to many blobs at once is told once in so many seconds, whichever blobs they are.
 _REPEATED = 10.0
-_HEX = re.compile(r"[0-9a-f]{12,}")
+#: Of a reason, what the name of the blob says better.
+_BLOB = re.compile(r" (for|of) (blob )?[0-9a-f]{12,}")
 
 
 def described(event: events.Event) -> tuple[str, str] | None:
@@ -25,8 +26,10 @@ def how_it_went(result: PullResult, seconds: float) -> tuple[str, str]:
     """A finished pull as a word and the facts."""
     if result.unchanged:
         digest = f"{result.digest.algorithm}:{result.digest.short}"
-        checked = f"checked in {duration(seconds)}"
-        return "up to date", f"{result.reference}  {digest}  {size(result.size)}  ({checked})"
+        return (
+            "up to date",
+            f"{result.reference}  {digest}  {size(result.size)}  ({duration(seconds)})",
+        )
     how = f"{size(result.fetched_bytes / max(seconds, 0.001))}/s"
     if result.reused_bytes:
         fetched = f"{size(result.fetched_bytes)} at {how}, " if result.fetched_bytes else ""
@@ -51,7 +54,7 @@ class Repeats:
                 pass
             case _:
                 return True
-        key, now = (type(event).__name__, _HEX.sub("", about)), self._clock()
+        key, now = (type(event).__name__, _BLOB.sub("", about)), self._clock()
         is_new = now - self._told.get(key, -_REPEATED) >= _REPEATED
         if is_new:
             self._told[key] = now
@@ -78,8 +81,8 @@ def _already_here(planned: events.Planned) -> str:
 def _retrying(event: events.Retrying) -> tuple[str, str] | None:
     if event.wait < _NOTICED and event.attempt == 1:
         return None
-    wait = duration(event.wait)
-    return "retry", f"{event.attempt}/{event.attempts} of {event.name} in {wait}: {event.reason}"
+    wait, reason = duration(event.wait), _BLOB.sub("", event.reason)
+    return "retry", f"{event.attempt}/{event.attempts} of {event.name} in {wait}: {reason}"
 
 
 def _superseded(event: events.Superseded) -> tuple[str, str]:

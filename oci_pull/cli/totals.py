@@ -200,8 +200,9 @@ class Totals:
         return Row("verifying", whole - self.unhashed, whole), None
 
     def rows(self, now: float) -> list[Row]:
-        """A row for each blob that is under way and takes a while, in the order of their begin."""
-        large = (each for each in self.active if each.size >= _SMALL)
+        """A row for each blob that is under way and takes a while, by their names."""
+        large = [each for each in self.active if each.size >= _SMALL]
+        large.sort(key=lambda each: each.name)
         return [self._row(each, now) for each in large] + self.waiting
 
     def _row(self, blob: events.Started, now: float) -> Row:

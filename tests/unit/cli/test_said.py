@@ -67,7 +67,7 @@ def _result(fetched: int, reused: int, *, unchanged: bool = False, link: str = "
             _result(0, 60_100_000_000, unchanged=True),
             (
                 "up to date",
-                f"docker.io/ai/x:latest  sha256:{A.short}  60.1 GB  (checked in 3:14)",
+                f"docker.io/ai/x:latest  sha256:{A.short}  60.1 GB  (3:14)",
             ),
         ),
     ],
