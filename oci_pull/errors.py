@@ -20,11 +20,13 @@
     +-- Cancelled                    130
         +-- Terminated               143
 
-A message says what and where, the hint what to type next. Neither ever holds a secret or a signed
-URL. The classes map one to one to the table of exit codes, which scripts rely on.
+A message is one sentence that says what and where; facts are what else is known, a line each; the
+hint is what to type next, one line or two. None of them ever holds a secret or a signed URL. The
+classes map one to one to the table of exit codes, which scripts rely on.
 """
 
 import re
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -44,11 +46,22 @@ class OciPullError(Exception):
     #: Whether the same command may succeed later with nothing changed by its user.
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        message = printable(message)
-        super().__init__(message)
-        self.message = message
-        self.hint = printable(hint) if hint else None
+    def __init__(self, message: str, *, hint: str | None = None, facts: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.message = printable(message)
+        self.facts: tuple[str, ...] = ()
+        self.hint: str | None = None
+        self.explain(*facts, hint=hint)
+
+    def explain(self, *facts: str, hint: str | None = None) -> None:
+        """From now on it says this as well; a hint takes the place of the one that it had.
+
+        For whoever comes to know more of what went wrong than whoever raised it.
+        """
+        self.facts += tuple(printable(" ".join(fact.splitlines())) for fact in facts)
+        if hint:
+            self.hint = printable(hint)
+        self.args = ("\n".join((self.message, *self.facts)),)
 
     @property
     def code(self) -> str:
@@ -133,10 +146,11 @@ class TransferError(OciPullError):
         message: str,
         *,
         hint: str | None = None,
+        facts: Iterable[str] = (),
         origin: str = "",
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, facts=facts)
         self.origin = origin
         self.retry_after = retry_after
 
@@ -201,19 +215,26 @@ class DiskError(OciPullError):
 
 
 class NoSpace(DiskError):
-    """What is to be written does not fit."""
+    """What is to be written does not fit.
+
+    `needed` and `free` are bytes, `place` is a path on the file system that is full: empty where it
+    is not the file system that says so.
+    """
 
     def __init__(
         self,
         message: str,
         *,
         hint: str | None = None,
+        facts: Iterable[str] = (),
         needed: int | None = None,
         free: int | None = None,
+        place: str = "",
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, facts=facts)
         self.needed = needed
         self.free = free
+        self.place = place
 
 
 class NotWritable(DiskError):
@@ -332,9 +353,23 @@ class Busy(OciPullError):
 
 
 class NotCached(OciPullError):
-    """Offline, and not complete in the cache."""
+    """Offline, and not complete in the cache.
+
+    `wanted` is the reference where nothing of that name is there at all, else empty.
+    """
 
     exit_code = 12
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        facts: Iterable[str] = (),
+        wanted: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, facts=facts)
+        self.wanted = wanted
 
 
 class Cancelled(OciPullError):

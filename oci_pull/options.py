@@ -14,6 +14,9 @@ _UNITS = {
     "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40,
 }  # fmt: skip
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+#: The units that bytes are told in, each so many times the one before.
+AMOUNTS = ("B", "kB", "MB", "GB", "TB")
+STEP = 1000.0
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
 _MAX_JOBS = 256
@@ -61,6 +64,16 @@ def duration(time: float) -> str:
     """Seconds as one would type them: `90s`, `10m`, `7d`."""
     unit = next((each for each in ("d", "h", "m") if time % _SECONDS[each] == 0), "s")
     return f"{time / _SECONDS[unit]:g}{unit}"
+
+
+def amount(count: float) -> str:
+    """Bytes for people: `0 B`, `1.2 kB`, `60.1 GB`; decimal, as disks are sold."""
+    value = float(count)
+    unit = 0
+    while value >= STEP - 0.05 and unit < len(AMOUNTS) - 1:
+        value /= STEP
+        unit += 1
+    return f"{value:.0f} B" if not unit else f"{value:.1f} {AMOUNTS[unit]}"
 
 
 def as_time(text: str) -> float:

@@ -196,7 +196,11 @@ def named_document(request: Request, shelves: Shelves) -> Document:
     recorded = shelves.references.recall(reference)
     if request.offline:
         if recorded is None:
-            raise NotCached(f"offline, and {reference} was never pulled into this cache")
+            raise NotCached(
+                f"offline, and {reference} is not in this cache",
+                hint=f"oci-pull {reference}  while online",
+                wanted=str(reference),
+            )
         return _document(recorded, shelves)
     raw = shelves.documents.recall(recorded) if recorded else None
     if raw is not None:
@@ -267,7 +271,7 @@ def _parent(reference: Reference, request: Request, shelves: Shelves) -> Manifes
         found = resolve(replace(request, reference=reference), there)
     except (*ABOUT_IT, NotCached) as error:
         message = f"the parent {reference}: {error.message}"
-        raise type(error)(message, hint=error.hint) from error
+        raise type(error)(message, hint=error.hint, facts=error.facts) from error
     shelves.family.adopt(reference, found.manifest)
     if reference.moving_tag and shelves.references.recall(reference) != found.digest:
         # Where the cache cannot be written, the model is no worse for it.

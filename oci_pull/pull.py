@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_pull.errors import DiskError, Vanished
+from oci_pull.errors import DiskError, NotCached, Vanished
 from oci_pull.events import (
     Counter,
     LayingOut,
@@ -18,6 +18,7 @@ from oci_pull.image import write_model
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Manifest
 from oci_pull.oci.reference import Locator
+from oci_pull.options import amount
 from oci_pull.packaging.layout import FromBlob, Layout
 from oci_pull.packaging.plan import ApplyLayers, FilePlan
 from oci_pull.packaging.receipt import PlacedFile, Receipt
@@ -36,6 +37,7 @@ from oci_pull.prepare import (
     wanted_archives,
 )
 
+_MAX_LISTED = 3
 #: An archive larger than this (bytes) does not stay beside its files.
 _KEPT_ARCHIVE = 64 * 1000 * 1000
 
@@ -121,6 +123,8 @@ def _make(request: Request, found: Resolution, plan: FilePlan, tools: Tools) -> 
     shelves, selection = tools.shelves, request.selection
     wanted = arrange_known(plan, selection, shelves)
     supply = provide(plan, wanted, selection, shelves)
+    if request.offline and supply.to_fetch:
+        raise _not_cached(request, supply, shelves)
     added = tools.destination.added(wanted, supply.unpacked)
     free = tools.space.check(supply.to_write + supply.unpacked, added)
     early = shelves.fetcher.fetched
@@ -144,6 +148,23 @@ def _make(request: Request, found: Resolution, plan: FilePlan, tools: Tools) -> 
         # Before there is a tree: whoever finds one does not look for what a killed run has left.
         _drop_archives(plan, request, layout, shelves)
     return _lay_out(request, found, plan, layout, tools), supply.size
+
+
+def _not_cached(request: Request, supply: Supply, shelves: Shelves) -> NotCached:
+    """The error that says how much there is to come, and of what."""
+    lacking = [job for job in supply.jobs if job.blob.data is None]
+    names = [job.name for job in lacking if not shelves.store.find(job.blob)]
+    of_all = f"{len(names)} of {len(supply.jobs) + len(supply.here)}"
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    facts = [f"missing: {', '.join(names[:_MAX_LISTED])}{more}"]
+    if supply.resumed:
+        facts.append(f"{amount(supply.resumed)} of that are here, of unfinished downloads")
+    return NotCached(
+        f"offline, and {request.reference} is incomplete here: {of_all} parts are missing"
+        f" ({amount(supply.to_fetch + supply.resumed)})",
+        facts=facts,
+        hint=f"oci-pull {request.reference}  while online",
+    )
 
 
 def _planned(

@@ -205,7 +205,7 @@ def in_time(timeout: float | None, cancel: Cancel) -> Iterator[Cancel]:
             raise
         raise TimedOut(
             f"not done after {duration(timeout)}; what was fetched is kept",
-            hint="the same command continues, --timeout TIME gives it longer",
+            hint="the same command, which continues\n--timeout TIME  gives it longer",
         ) from error
 
 

@@ -8,7 +8,14 @@ from tests.integration.matrix import write_table
 
 #: Set by `make check`: a skipped test is a failed one.
 _NO_SKIPS = "OCI_PULL_TEST_NO_SKIPS"
+#: Rewrites what is compared with a golden; the diff is read by whoever asked for it.
+UPDATE = "--update-goldens"
 _LEAKS = ("OCI_PULL_", "DOCKER_", "REGISTRY_AUTH_FILE", "XDG_", "NO_COLOR", "FORCE_COLOR")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register what all tests with goldens share."""
+    parser.addoption(UPDATE, action="store_true", help="rewrite the goldens of the tests that run")
 
 
 @pytest.fixture(autouse=True)

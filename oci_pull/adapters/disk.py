@@ -19,6 +19,8 @@ from oci_pull.ports import Cancel
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: Of a disk that is full.
+KEPT = "what was fetched is kept"
 _READ_ONLY = 0o444
 _DIRECTORY = 0o755
 #: The ways of giving a file to a directory; `auto` takes the first of its own that works.
@@ -49,7 +51,9 @@ def translated(error: OSError, path: Path) -> DiskError:
     if error.errno in _FULL:
         return NoSpace(
             f"the disk is full: {path}",
-            hint="make room and run the same command again; what was fetched is kept",
+            facts=[KEPT],
+            hint="make room, and run the same command again",
+            place=str(path),
         )
     if error.errno in _FORBIDDEN:
         return NotWritable(

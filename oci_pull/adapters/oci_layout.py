@@ -78,7 +78,7 @@ class LayoutSource:
         names = [entry.annotations.get(_NAME, f"(no name) {entry.digest}") for entry in entries]
         raise ManifestUnknown(
             f"{self.reference.path} has no {selector!r}",
-            hint=f"it has {', '.join(names[:_MAX_LISTED]) or 'nothing'}",
+            facts=[f"it has: {', '.join(names[:_MAX_LISTED]) or 'nothing'}"],
         )
 
     def size_of(self, blob: Descriptor) -> int:

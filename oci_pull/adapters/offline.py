@@ -8,6 +8,7 @@ from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.ranges import Span
 from oci_pull.oci.reference import Locator
+from oci_pull.options import amount
 from oci_pull.ports import Cancel
 
 
@@ -25,7 +26,7 @@ class OfflineSource:
         """Raises `NotCached`."""
         raise NotCached(
             f"offline, and the manifest of {self.reference} is not in the cache",
-            hint="pull it once without --offline",
+            hint=f"oci-pull {self.reference}  while online",
         )
 
     def size_of(self, blob: Descriptor) -> NoReturn:
@@ -45,7 +46,7 @@ class OfflineSource:
 
     def _incomplete(self, blob: Descriptor) -> NotCached:
         return NotCached(
-            f"offline, and {self.reference} is not complete in the cache "
-            f"({blob.digest.short}, {blob.size} bytes, is missing)",
-            hint="pull it once without --offline",
+            f"offline, and {self.reference} is not complete in the cache",
+            facts=[f"missing: {blob.digest.short}, {amount(blob.size)}"],
+            hint=f"oci-pull {self.reference}  while online",
         )

@@ -4,6 +4,7 @@ What is ours is what the receipt says. Foreign files stay; a small file that som
 aside before it is replaced.
 """
 
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -63,7 +64,8 @@ class OutputDirectory:
         with writing(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise TargetNotUsable(
-                    f"{self.path} is a file", hint="-o names a directory for the model"
+                    f"{self.path} is a file, and a model needs a directory",
+                    hint=f"-o {shlex.quote(f'{self.path}.d')}",
                 )
             foreign = self.path.is_dir() and any(
                 entry.name not in _NOT_FOREIGN for entry in self.path.iterdir()
@@ -72,7 +74,7 @@ class OutputDirectory:
         if foreign and not is_ours:
             raise TargetNotUsable(
                 f"{self.path} is not empty, and oci-pull did not fill it",
-                hint=f"-o {self.path / 'model'}  or another directory that is empty or new",
+                hint=f"-o {shlex.quote(str(self.path / 'model'))}",
             )
 
     def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:

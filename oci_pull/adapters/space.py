@@ -1,5 +1,6 @@
 """Whether what is to come will fit, and may be written at all."""
 
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -7,11 +8,12 @@ from pathlib import Path
 
 from oci_pull.adapters.disk import nearest, writing
 from oci_pull.errors import NoSpace, NotWritable
+from oci_pull.options import amount
 
 #: Kept free beside what is written, or as much again where that is less (bytes): for the copies of
 #: small files, receipts, journals, and what the file system itself writes down.
 _RESERVE = 32 * 1000 * 1000
-_IF_WRONG = "or --no-space-check if that figure is wrong"
+_IF_WRONG = "--no-space-check  if that figure is wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class DiskSpace:
         output = self._output()
         is_one = output is not None and output.stat().st_dev == cache.stat().st_dev
         if incoming or output is None:
-            hint = "--cache-dir DIR  or OCI_PULL_CACHE_DIR on another disk"
+            hint = "OCI_PULL_CACHE_DIR=DIR  or --cache-dir DIR on another disk"
             self._require(cache, incoming + (added if is_one else 0), free, hint)
         if output is not None:
             there = shutil.disk_usage(output).free
@@ -62,21 +64,20 @@ class DiskSpace:
         wanted = needed + min(needed, _RESERVE)
         if self.is_checked and wanted > free:
             raise NoSpace(
-                f"not enough space: needs {_size(wanted)}, {_size(free)} free at {path}",
-                hint=f"{hint},  {_IF_WRONG}",
+                f"not enough space: needs {amount(wanted)}, {amount(free)} free at {path}",
+                hint=f"{hint}\n{_IF_WRONG}",
                 needed=wanted,
                 free=free,
+                place=str(path),
             )
 
     def _keep_to_the_quota(self, needed: int) -> None:
         if self.quota is not None and needed > self.quota:
             raise NoSpace(
-                f"not enough space: needs {_size(needed)}, --max-bytes allows {_size(self.quota)}",
-                hint="a larger --max-bytes SIZE,  or fewer files: --include GLOB, --exclude GLOB",
+                f"not enough space: needs {amount(needed)}, --max-bytes allows "
+                f"{amount(self.quota)}",
+                hint=f"--max-bytes {math.ceil(needed / 1e6)}M\n"
+                "--include GLOB  or --exclude GLOB, for fewer files",
                 needed=needed,
                 free=self.quota,
             )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"  # noqa: PLR2004

@@ -10,6 +10,7 @@ import typer
 
 from oci_pull import api, upkeep
 from oci_pull.cli import output
+from oci_pull.cli.advice import advise
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.cache import cache
 from oci_pull.cli.doctor import report_json, report_text
@@ -118,6 +119,7 @@ def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPul
     if isinstance(error, Cancelled):
         kept = f"{progress.totals.kept} in {settings.cache}"
         error = CANCEL.error(f"interrupted; {kept}, the same command continues")
+    advise(error, settings)
     progress.fail(error)
     if settings.format == "json":
         output.emit(output.error_json(error))

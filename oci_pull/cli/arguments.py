@@ -70,6 +70,5 @@ def _refuse_a_slip(word: str, following: Sequence[str]) -> None:
     if near:
         raise UsageError(
             f"there is no command {word!r}",
-            hint=f"oci-pull {near[0]} {words[0]}   or, for a model of that name, "
-            f"oci-pull pull {word}",
+            hint=f"oci-pull {near[0]} {words[0]}\noci-pull pull {word}  for a model of that name",
         )

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
+from oci_pull.cli.failure import error_object, tries
 from oci_pull.cli.units import size
-from oci_pull.errors import OciPullError, printable
+from oci_pull.errors import printable
 from oci_pull.settings import DEFAULT
 from oci_pull.verbs.finding import Finding, Report
 
@@ -28,8 +29,8 @@ def _lines(finding: Finding) -> list[str]:
         ]
     if (free := finding.facts.get("free")) is not None:
         lines.append(f"{_INDENT}{size(free)} free of {size(finding.facts['size'])}")
-    if finding.hint:
-        lines.append(f"{_INDENT}try: {finding.hint}")
+    known = finding.error.facts if finding.error else ()
+    lines += [f"{_INDENT}{line}" for line in (*known, *tries(finding.hint))]
     return lines
 
 
@@ -49,15 +50,5 @@ def report_json(report: Report) -> str:
         }
         for each in report.findings
     ]
-    error = _error(report.error) if report.error else None
+    error = error_object(report.error) if report.error else None
     return json.dumps({"schema": 1, "checks": checks, "error": error})
-
-
-def _error(error: OciPullError) -> dict[str, Any]:
-    return {
-        "code": error.code,
-        "exit": error.exit_code,
-        "message": error.message,
-        "hint": error.hint,
-        "retryable": error.retryable,
-    }

@@ -1,15 +1,39 @@
-"""How a failure is told to people."""
+"""How a failure is told: to people in lines, to programs as an object."""
 
-from typing import TextIO
+from typing import Any, TextIO
 
 from oci_pull.cli.color import PLAIN, Ink
-from oci_pull.errors import Cancelled, OciPullError, printable
+from oci_pull.errors import Cancelled, NoSpace, OciPullError
+
+#: What stands before the lines of a hint, of which each is worth typing.
+_TRY, _OR = "try: ", " or: "
 
 
 def report(error: OciPullError, stream: TextIO, ink: Ink = PLAIN) -> None:
-    """An error for people: what and where, and what to type next."""
+    """An error for people: what and where, what else is known, and what to type next."""
     prefix = "" if isinstance(error, Cancelled) else "error: "
-    stream.write(ink.line(f"{prefix}{printable(error.message)}\n"))
-    if error.hint:
-        stream.write(f"  try: {printable(error.hint)}\n")
+    lines = [ink.line(f"{prefix}{error.message}")]
+    lines += [f"  {each}" for each in (*error.facts, *tries(error.hint))]
+    stream.write("\n".join(lines) + "\n")
     stream.flush()
+
+
+def tries(hint: str | None) -> list[str]:
+    """The lines of a hint as they are shown; none where there is none."""
+    lines = hint.splitlines() if hint else []
+    return [(_OR if number else _TRY) + line for number, line in enumerate(lines)]
+
+
+def error_object(error: OciPullError) -> dict[str, Any]:
+    """An error for programs."""
+    value: dict[str, Any] = {
+        "code": error.code,
+        "exit": error.exit_code,
+        "message": error.message,
+        "facts": list(error.facts),
+        "hint": error.hint,
+        "retryable": error.retryable,
+    }
+    if isinstance(error, NoSpace):
+        value |= {"needed": error.needed, "free": error.free}
+    return value

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oci_pull.cli.columns import WIDTH, amount_line, left_out_lines, several, with_note
+from oci_pull.cli.failure import error_object, tries
 from oci_pull.cli.output import SCHEMA
 from oci_pull.cli.units import shortened, size
 from oci_pull.errors import printable
@@ -56,14 +57,7 @@ def _document(reference: str, inspection: Inspection) -> dict[str, Any]:
             }
             for each in (document.manifests if isinstance(document, Index) else ())
         ],
-        "problem": {
-            "code": problem.code,
-            "exit": problem.exit_code,
-            "message": problem.message,
-            "hint": problem.hint,
-        }
-        if problem
-        else None,
+        "problem": error_object(problem) if problem else None,
     }
 
 
@@ -181,6 +175,4 @@ def _problem(inspection: Inspection) -> Iterable[str]:
     if problem is None:
         return
     yield f"it would not be pulled like this (exit code {problem.exit_code})"
-    yield from (f"  {line}" for line in problem.message.splitlines())
-    if problem.hint:
-        yield f"  try: {problem.hint}"
+    yield from (f"  {line}" for line in (problem.message, *problem.facts, *tries(problem.hint)))

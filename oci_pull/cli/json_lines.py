@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from oci_pull import events
+from oci_pull.cli.failure import error_object
 from oci_pull.cli.totals import Totals
 from oci_pull.errors import OciPullError
 from oci_pull.pull import PullResult
@@ -45,8 +46,7 @@ class JsonProgress:
 
     def fail(self, error: OciPullError) -> None:
         """Say what went wrong, as an event."""
-        facts = {"code": error.code, "exit": error.exit_code, "message": error.message}
-        self._write("error", {**facts, "hint": error.hint, "retryable": error.retryable})
+        self._write("error", error_object(error))
 
     def close(self) -> None:
         """Every line stays."""

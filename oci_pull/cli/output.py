@@ -3,11 +3,11 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from oci_pull.cli.color import PLAIN, Ink
+from oci_pull.cli.failure import error_object
 from oci_pull.cli.units import duration, size
-from oci_pull.errors import NoSpace, OciPullError, printable
+from oci_pull.errors import OciPullError, printable
 from oci_pull.pull import PullResult
 
 SCHEMA = 1
@@ -27,16 +27,7 @@ def tell(text: str, ink: Ink = PLAIN) -> None:
 
 def error_json(error: OciPullError) -> str:
     """An error for programs."""
-    value: dict[str, Any] = {
-        "code": error.code,
-        "exit": error.exit_code,
-        "message": error.message,
-        "hint": error.hint,
-        "retryable": error.retryable,
-    }
-    if isinstance(error, NoSpace):
-        value |= {"needed": error.needed, "free": error.free}
-    return json.dumps({"schema": SCHEMA, "error": value})
+    return json.dumps({"schema": SCHEMA, "error": error_object(error)})
 
 
 def emit_result(result: PullResult, seconds: float, form: str) -> None:

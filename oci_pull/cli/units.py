@@ -1,24 +1,17 @@
 """Bytes, seconds and names as people read them. Units are decimal, as disks are sold."""
 
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-_STEP = 1000.0
+from oci_pull.options import AMOUNTS, STEP, amount
+
 _MINUTE, _HOUR = 60, 3600
 
-
-def size(count: float) -> str:
-    """Bytes: `0 B`, `1.2 kB`, `60.1 GB`."""
-    value = float(count)
-    unit = 0
-    while value >= _STEP - 0.05 and unit < len(_UNITS) - 1:
-        value /= _STEP
-        unit += 1
-    return f"{value:.0f} B" if not unit else f"{value:.1f} {_UNITS[unit]}"
+#: Bytes, as in the messages of errors.
+size = amount
 
 
 def size_of(count: float, unit: str) -> str:
     """The number of bytes in a unit that `size` has chosen for another number."""
-    power = _UNITS.index(unit)
-    return f"{count / _STEP**power:.1f}" if power else f"{count:.0f}"
+    power = AMOUNTS.index(unit)
+    return f"{count / STEP**power:.1f}" if power else f"{count:.0f}"
 
 
 def duration(seconds: float) -> str:

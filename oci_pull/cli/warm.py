@@ -11,6 +11,7 @@ import typer
 
 from oci_pull import upkeep
 from oci_pull.cli import output
+from oci_pull.cli.advice import advise
 from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.progress import Progress
@@ -118,6 +119,7 @@ def _meant(error: OciPullError) -> OciPullError:
 
 def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
     error = _meant(error)
+    advise(error, settings)
     progress.fail(error)
     if settings.format == "json":
         output.emit(output.error_json(error))

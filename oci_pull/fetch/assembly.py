@@ -28,6 +28,10 @@ BUFFER = 128 * 1024
 _RECORD_EVERY = 512 * 1024
 #: Written to the disk while there is nothing to hash, once there is so much of it (bytes).
 _SYNC_EVERY = 64 * 1024 * 1024
+_KEPT = (
+    "its size is right: likely a damaged cache, proxy or storage on the way",
+    "the wrong copy is gone, all other files are kept",
+)
 #: How often who waits for bytes looks whether to stop, in seconds.
 _TICK = 0.1
 
@@ -299,6 +303,7 @@ class Assembly:
         try:
             return self.job.unpack.consume(reader), None
         except (DamagedArchive, RefusedError) as error:
+            error.explain(f"archive: {self.job.name}, {self.blob.digest}")
             return None, error
 
     def _front(self) -> Iterator[memoryview]:
@@ -365,7 +370,11 @@ class Assembly:
             self._partial.discard()
         if not self.blame.is_wrong():
             where = f" from {', '.join(origins)}" if (origins := sorted(self.blame.origins)) else ""
-            raise DigestMismatch(f"{self.job.name}{where}: {error.message}", hint=error.hint)
+            raise DigestMismatch(
+                f"{self.job.name}{where}: {error.message}, {self.blame.count} times in a row",
+                facts=(*error.facts, *_KEPT),
+                hint=error.hint,
+            )
         with self._changed:
             self.blame.origins = set()
             self._present = ()

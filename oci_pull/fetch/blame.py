@@ -12,12 +12,15 @@ class Blame:
         self.origins: set[str] = set()
         #: Who is to be asked only where nobody else is.
         self.avoid: frozenset[str] = frozenset()
+        #: How often it was wrong.
+        self.count = 0
         self._tries = tries
         self._liars: set[str] = set()
         self._suspects: list[str] | None = None
 
     def is_wrong(self) -> bool:
         """Decide whom to avoid from now on; whether it is worth another try."""
+        self.count += 1
         if len(self.origins) == 1:
             self._liars |= self.origins
         elif self._suspects is None:

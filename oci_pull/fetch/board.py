@@ -177,8 +177,9 @@ class Board:
             self._observer.on(Waiting(job.name, owner))
         if now >= deadline:
             raise Busy(
-                f"{job.name} is being fetched by {owner} and was not finished in time",
-                hint="wait for it, or stop it",
+                f"{job.name} is being fetched by {owner}, and was not finished in time",
+                facts=["what that fetches is not fetched twice; it may be slow, or stopped"],
+                hint="--lock-timeout TIME  waits longer",
             )
 
     def was_postponed(self, job: Job) -> bool:

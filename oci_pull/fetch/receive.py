@@ -109,7 +109,8 @@ class _Setbacks:
         if isinstance(error, SizeMismatch):
             self._sizes += 1
             if self._sizes == _SIZE_TRIES:
-                raise SizeMismatch(f"{name}: {error.message}", hint=error.hint) from error
+                message = f"{name}: {error.message}"
+                raise SizeMismatch(message, facts=error.facts, hint=error.hint) from error
             return True
         if self.budget.failures == 0:
             self._answered = self._line.answered()

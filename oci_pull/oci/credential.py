@@ -58,4 +58,9 @@ class RegistryToken:
         return f"a registry token from {self.source}"
 
 
+def asked_as(who: "Credential | str") -> str:
+    """The fact of an error that depends on who asked; no secret is in it."""
+    return f"asked as: {who}"
+
+
 Credential = Anonymous | Basic | IdentityToken | RegistryToken

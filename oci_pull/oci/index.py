@@ -73,9 +73,15 @@ def only(entries: Sequence[Descriptor]) -> Descriptor:
         return entries[0]
     first = next(_options(entries[0], entries))
     raise SeveralVariants(
-        f"the index holds several models; what stands above each chooses it:\n{_listing(entries)}",
-        hint=first if first.startswith("--") else f"the reference with {first} behind it",
+        "the index holds several models; what stands above each chooses it",
+        facts=_listing(entries),
+        hint=_typed(first),
     )
+
+
+def _typed(option: str) -> str:
+    """An option as a hint; a digest is none."""
+    return option if option.startswith("--") else f"the reference with {option} behind it"
 
 
 def _distinct(entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
@@ -117,10 +123,14 @@ def _nothing(
         return InvalidManifest("the index names no manifest")
     chosen = [f"{key}={value}" for key, value in (selection or {}).items()]
     asked = ", ".join([str(wanted)] * bool(wanted) + chosen)
-    return PlatformUnknown(f"the index has nothing for {asked}; it has\n{_listing(usable)}")
+    return PlatformUnknown(
+        f"the index has nothing for {asked}; it has",
+        facts=_listing(usable),
+        hint=_typed(next(_options(usable[0], usable))),
+    )
 
 
-def _listing(entries: Sequence[Descriptor]) -> str:
+def _listing(entries: Sequence[Descriptor]) -> list[str]:
     """Of each entry the option that chooses it, and what else tells it from its siblings."""
     lines = []
     for entry in entries:
@@ -128,8 +138,8 @@ def _listing(entries: Sequence[Descriptor]) -> str:
         facts = [str(entry.platform)] if entry.platform else []
         facts += [f"{key}={value[:_MAX_VALUE]}" for key, value in _labels(entry)[:_MAX_LABELS]]
         others = [each for each in facts if option not in (f"--platform {each}", _select(each))]
-        lines += [f"  {option}", *(f"    {part}" for part in (str(entry.digest), *others))]
-    return "\n".join(line.replace("\n", " ") for line in lines)
+        lines += [option, *(f"  {part}" for part in (str(entry.digest), *others))]
+    return lines
 
 
 def _select(label: str) -> str:

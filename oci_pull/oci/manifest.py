@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oci_pull.errors import InvalidManifest, Unsupported
+from oci_pull.errors import DigestMismatch, InvalidManifest, Unsupported
 from oci_pull.oci.descriptor import Descriptor, annotations, media_type
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.verify import verify
@@ -76,7 +76,11 @@ def parse_document(raw: bytes, *, content_type: str = "", digest: Digest | None 
     if len(raw) > MAX_BYTES:
         raise InvalidManifest(f"the manifest is larger than {MAX_BYTES} bytes")
     digest = digest or Digest.of(raw)
-    verify(Descriptor("", digest, len(raw)), raw)
+    try:
+        verify(Descriptor("", digest, len(raw)), raw)
+    except DigestMismatch as error:
+        message = f"the manifest: {error.message}"
+        raise DigestMismatch(message, facts=error.facts, hint=error.hint) from error
     value = _object(raw)
     kind = _kind(value, media_type(content_type))
     descriptor = Descriptor(kind, digest, len(raw))

@@ -22,7 +22,7 @@ _MAX_PORT = 65535
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::([0-9]+))?")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _FOREIGN_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
 
@@ -152,7 +152,7 @@ def _split_tag(text: str, path: str) -> tuple[str, str | None]:
     if not tag:
         corrected = text.replace(":@", "@") if "@" in text else f"{text}latest"
         raise InvalidReference(f"{text!r} has an empty tag", hint=f"oci-pull {corrected}")
-    if not _TAG.fullmatch(tag):
+    if not TAG.fullmatch(tag):
         hint = "a tag has letters, digits, _ . - and at most 128 characters"
         if "/" in tag:
             hint = "a port belongs to the first component, a tag to the last"
@@ -184,21 +184,21 @@ def _check_path(text: str, path: str) -> None:
         if not _COMPONENT.fullmatch(component):
             raise InvalidReference(
                 f"{text!r}: {component!r} cannot be part of a repository",
+                facts=["its parts are lower-case letters and digits, joined by . _ __ or dashes"],
                 hint=_path_hint(text, path),
             )
 
 
-def _path_hint(text: str, path: str) -> str:
-    if path != path.lower():
-        if re.match(r"(?:hf\.co|huggingface\.co)/", text.removeprefix(_SCHEME)):
-            return "Hugging Face repositories are not OCI ones: hf download ORG/NAME"
-        # A tag keeps its case.
-        name, at, digest = text.partition("@")
-        head, slash, last = name.rpartition("/")
-        last, colon, tag = last.partition(":")
-        corrected = f"{head}{slash}{last}".lower() + f"{colon}{tag}{at}{digest}"
-        return f"repositories are lower case: oci-pull {corrected}"
-    return "parts are lower-case letters and digits, joined by one of . _ __ or dashes"
+def _path_hint(text: str, path: str) -> str | None:
+    if re.match(r"(?:hf\.co|huggingface\.co)/", text.removeprefix(_SCHEME)):
+        return f"hf download {path}  as Hugging Face's own repositories are no OCI ones"
+    if not all(_COMPONENT.fullmatch(component) for component in path.lower().split("/")):
+        return None
+    # A tag keeps its case.
+    name, at, digest = text.partition("@")
+    head, slash, last = name.rpartition("/")
+    last, colon, tag = last.partition(":")
+    return f"oci-pull {head}{slash}{last}".lower() + f"{colon}{tag}{at}{digest}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,9 @@ class Verifier:
             )
         if (found := self._hasher.digest()) != wanted.digest:
             raise DigestMismatch(
-                f"content does not match its digest: expected {wanted.digest}, got {found}",
-                hint="a proxy, a mirror or the registry's storage is damaged; "
-                "tell its operator this digest",
+                "content does not match its digest",
+                facts=(f"expected {wanted.digest}", f"got      {found}"),
+                hint="tell whoever runs the registry or the mirror both digests",
             )
         return Verified(wanted)
 

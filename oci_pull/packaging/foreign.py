@@ -8,8 +8,8 @@ from oci_pull.oci.manifest import Manifest
 from oci_pull.packaging.layer import EMPTY
 
 _UNDERSTOOD = (
-    "oci-pull understands Docker model artifacts, CNCF ModelPack, KitOps ModelKits, Ollama, "
-    "ORAS file sets, omlmd, RamaLama, and container images with a model in them"
+    "understood: Docker model artifacts, CNCF ModelPack, KitOps ModelKits, Ollama,",
+    "            ORAS file sets, omlmd, RamaLama, container images with a model in them",
 )
 _MAX_LISTED = 8
 
@@ -91,20 +91,20 @@ def kind_of(manifest: Manifest) -> Kind | None:
 def not_a_model(manifest: Manifest) -> NotAModel:
     """The error that says what the manifest is, as far as it is known, and what is in it."""
     kind = kind_of(manifest)
+    found = _found(manifest)
     if kind:
-        what, hint = f"this is {kind.what}, not a model", kind.instead
-    elif all(layer.media_type == EMPTY for layer in manifest.layers):
-        what, hint = "this is a configuration without any file, not a model", _UNDERSTOOD
+        return NotAModel(f"this is {kind.what}, not a model", facts=found, hint=kind.instead)
+    if all(layer.media_type == EMPTY for layer in manifest.layers):
+        what = "this is a configuration without any file, not a model"
     else:
-        what, hint = "not a model in a packaging that oci-pull knows", _UNDERSTOOD
-    return NotAModel(f"{what}; found\n" + "\n".join(_found(manifest)), hint=hint)
+        what = "not a model in a packaging that oci-pull knows"
+    return NotAModel(what, facts=[*found, *_UNDERSTOOD])
 
 
 def _found(manifest: Manifest) -> list[str]:
     layers = Counter(layer.media_type or "(no type)" for layer in manifest.layers)
-    found = [f"  config {manifest.config_type or 'none'}"]
+    found = [f"config {manifest.config_type or 'none'}"]
     if manifest.artifact_type:
-        found.insert(0, f"  artifact type {manifest.artifact_type}")
-    return found + [
-        f"  {number} x layer {kind}" for kind, number in layers.most_common(_MAX_LISTED)
-    ]
+        found.insert(0, f"artifact type {manifest.artifact_type}")
+    found += [f"{number} x layer {kind}" for kind, number in layers.most_common(_MAX_LISTED)]
+    return [f"{'' if number else 'found:':6} {each}" for number, each in enumerate(found)]

@@ -104,7 +104,7 @@ def _refuse_unreadable(layer: Descriptor) -> None:
     if layer.media_type.endswith(_ENCRYPTED):
         raise Unsupported(
             f"layer {layer.digest.short} of the image is encrypted",
-            hint="skopeo copy --decryption-key KEY docker://REFERENCE oci:DIR  then  oci:DIR",
+            hint="skopeo copy --decryption-key KEY docker://REFERENCE oci:DIR && oci-pull oci:DIR",
         )
     if layer.media_type.startswith(_EROFS):
         raise Unsupported(

@@ -157,8 +157,8 @@ def _lineage(manifest: Manifest, known: Known) -> list[_Kit] | Needs:
         name = str(reference)
         if len(lineage) > MOST_PARENTS:
             raise EndlessParents(
-                f"more than {MOST_PARENTS} ModelKits are built on each other:\n"
-                + _chain(lineage, name)
+                f"more than {MOST_PARENTS} ModelKits are built on each other",
+                facts=_chain(lineage, name),
             )
         need = ManifestNeed(reference)
         if need not in known:
@@ -167,12 +167,12 @@ def _lineage(manifest: Manifest, known: Known) -> list[_Kit] | Needs:
         # By content: whatever they are called, tags and digests come to the same in the end.
         if any(manifest.descriptor.digest == each.manifest.descriptor.digest for each in lineage):
             raise EndlessParents(
-                "ModelKits are built on each other in a circle:\n" + _chain(lineage, name)
+                "ModelKits are built on each other in a circle", facts=_chain(lineage, name)
             )
 
 
-def _chain(lineage: list[_Kit], last: str) -> str:
-    return "\n".join(f"  {name}" for name in (*(kit.name for kit in lineage), last))
+def _chain(lineage: list[_Kit], last: str) -> list[str]:
+    return [*(kit.name for kit in lineage), last]
 
 
 def _kitfile(name: str, manifest: Manifest, known: Known) -> Kitfile | Needs:

@@ -1,6 +1,7 @@
 """Which directory of what was packaged is the model."""
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable
 
 from oci_pull.errors import NotAModel, SeveralRoots, UnsafePath
@@ -89,8 +90,12 @@ def find_image_root(
     if models is not None and any(parts[: len(models)] == models for parts in files):
         return models
     raise NotAModel(
-        f"no directory of the image holds a model; at its top there are {_top(files)}",
-        hint="--root DIR  if one does, whatever it looks like",
+        "this is a container image without a model in it",
+        facts=(
+            "looked for: weights beside a configuration, in /models, /model and elsewhere",
+            f"found: {len(files)} files; at the top {_top(files)}",
+        ),
+        hint="--root DIR  if one of its directories is a model, whatever it looks like",
     )
 
 
@@ -142,10 +147,12 @@ def _only(directories: Collection[Directory]) -> Directory | None:
     """The one directory, None where there is none; raises `SeveralRoots`."""
     if len(directories) > 1:
         found = sorted(directories)
-        listing = "\n".join(f"  {'/'.join(directory) or '/'}" for directory in found[:_MAX_LISTED])
+        names = ["/".join(directory) or "/" for directory in found]
+        more = [f"and {len(names) - _MAX_LISTED} more"] if len(names) > _MAX_LISTED else []
         raise SeveralRoots(
-            f"several directories could be the model:\n{listing}",
-            hint=f"--root {'/'.join(found[0]) or '/'}",
+            f"{len(names)} directories could be the model",
+            facts=[*names[:_MAX_LISTED], *more],
+            hint=f"--root {shlex.quote(names[0])}",
         )
     return next(iter(directories), None)
 
@@ -165,7 +172,7 @@ def _wanted(
         len(parts) > len(directory) and parts[: len(directory)] == directory for parts in files
     ):
         return directory
-    raise NotAModel(f"no file is in --root {wanted}; at the top there are {_top(files)}")
+    raise NotAModel(f"no file is in --root {wanted}", facts=[f"at the top: {_top(files)}"])
 
 
 def _top(files: Iterable[Directory]) -> str:

@@ -85,12 +85,18 @@ def leave_out_pickles(
     is_safe = any(path_of(file).name.lower().endswith(SAFE_WEIGHTS) for file in kept)
     if is_all and pickles and not is_safe:
         raise PickleOnly(
-            f"the only weights are pickles ({path_of(pickles[0])}); loading them can run code",
+            f"the only weights are pickles ({_named(pickles, path_of)}), and loading a pickle "
+            "can run code",
             hint="--allow-pickle  if you trust the publisher",
         )
     reason = "a pickle beside safer weights" if is_safe else "a pickle"
     reason += " (--allow-pickle takes it in)"
     return kept, [LeftOut(str(path_of(file)), size_of(file), reason) for file in pickles]
+
+
+def _named(files: Sequence[T], path_of: Callable[[T], RelPath]) -> str:
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"{path_of(files[0])}{more}"
 
 
 def _is_pickle(path: RelPath) -> bool:

@@ -221,7 +221,7 @@ def prune(root: Path, limits: Limits, *, cancel: Cancel, is_dry: bool = False) -
         DiskError: something cannot be removed.
         Cancelled: before everything was.
     """
-    cache, inventory, around, is_known = _seen(root)
+    cache, inventory, around, is_known = seen(root)
     decided = decide(inventory, limits, around)
     if not is_dry:
         _remove(cache, inventory, decided, cancel)
@@ -236,7 +236,7 @@ def remove(root: Path, names: Collection[str], *, cancel: Cancel) -> Pruning:
         Busy: one of them is in use; the same.
         CacheTooNew, DiskError, Cancelled: as `prune`.
     """
-    cache, inventory, around, is_known = _seen(root)
+    cache, inventory, around, is_known = seen(root)
     chosen: dict[Path, CachedTree] = {}
     for name in names:
         found = [tree for tree in inventory.trees if name in names_of(tree)]
@@ -251,8 +251,12 @@ def remove(root: Path, names: Collection[str], *, cancel: Cancel) -> Pruning:
     return replace(decided, is_use_known=is_known)
 
 
-def _seen(root: Path) -> tuple[Cache, Inventory, Surroundings, bool]:
-    """The cache and who uses it; whether that can be known on this system."""
+def seen(root: Path) -> tuple[Cache, Inventory, Surroundings, bool]:
+    """The cache and who uses it; whether that can be known on this system.
+
+    Raises:
+        CacheTooNew: a newer release wrote the cache.
+    """
     cache = Cache(root)
     cache.require_known()
     inventory = read_inventory(cache)

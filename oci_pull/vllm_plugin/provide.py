@@ -55,7 +55,8 @@ def pinned(found: PullResult) -> str:
 
 def told(reference: str, error: OciPullError) -> OciPullError:
     """The same error in one line: below a traceback of vLLM it is the last one, and is read."""
-    line = f"cannot serve {reference}: {_on_one_line(error.message)}"
+    known = "; ".join((error.message, *error.facts))
+    line = f"cannot serve {reference}: {_on_one_line(known)}"
     error.args = (f"{line}. Try: {_in_variables(error.hint)}" if error.hint else line,)
     return error.with_traceback(None)
 
@@ -94,7 +95,7 @@ def _pull_agreed(locator: Locator, settings: Settings) -> PullResult:
 
 def _in_variables(hint: str) -> str:
     """A hint for whoever has no command line of ours: options are variables of the environment."""
-    hint = _on_one_line(hint)
+    hint = " or ".join(_on_one_line(line) for line in hint.splitlines())
     if "oci-pull" in hint:
         return hint  # a command of its own
     return re.sub(r"--([a-z-]+)(\s([^\s,;]+))?", _variable, hint)

@@ -45,6 +45,26 @@ def getaddrinfo(host, *rest, **options):
 socket.getaddrinfo = getaddrinfo
 """
 
+_NOTHING = """
+def getaddrinfo(host, *rest, **options):
+    if host == {name!r}:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return here(host, *rest, **options)
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+_HUB = """
+def getaddrinfo(host, port, *rest, **options):
+    if host == "registry-1.docker.io":
+        return here("127.0.0.1", {port}, *rest, **options)
+    return here(host, port, *rest, **options)
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+_HERE = "socket.getaddrinfo = here"
+
 _NEVER = """
 def getaddrinfo(host, *rest, **options):
     note("look-up")
@@ -78,6 +98,21 @@ os.pwrite = pwrite
 def look_up_fails_once(command: Command) -> Command:
     """The name server is out of order for the first question (EAI_AGAIN)."""
     return _with(command, _ONCE)
+
+
+def look_up_finds_nothing(command: Command) -> Command:
+    """There is no such host."""
+    return _with(command, _NOTHING)
+
+
+def look_up_finds_it_here(command: Command) -> Command:
+    """The name is one of this machine."""
+    return _with(command, _HERE)
+
+
+def docker_hub_is_here(command: Command, port: int) -> Command:
+    """Docker Hub answers at a port of this machine."""
+    return _with(command, _HUB, port=port)
 
 
 def look_up_hangs(command: Command) -> Command:

@@ -82,7 +82,8 @@ def _fail(bad: Bad, registry: FakeRegistry, oci_pull: Command) -> None:
     assert (error["exit"], error["code"]) == (bad.exit, bad.code)
     assert set(error) >= {"code", "exit", "message", "hint", "retryable"}
     for text in bad.says:
-        assert text in f"{error['message']} {error['hint']}"
+        told = f"{error['message']} {error['facts']} {error['hint']}"
+        assert text in told
         assert text in run.stderr
     _assert_nothing_left(oci_pull)
 

@@ -227,7 +227,7 @@ def test_a_disk_that_fills_up_keeps_what_was_fetched(
             go_on.set()
             run = running.wait().must_fail(7)
         assert run.json["error"]["code"] == "no_space"
-        assert "kept" in run.json["error"]["hint"]
+        assert "what was fetched is kept" in run.json["error"]["facts"]
         assert_sound(cache)
         assert digest_of(middle) in blobs(cache)
 
@@ -294,7 +294,7 @@ def test_a_disk_that_is_full_at_any_byte_keeps_what_was_written(
     run = user("--format", "json", reference).must_fail(7)
     assert lookups.happened(user)
     assert run.json["error"]["code"] == "no_space"
-    assert "kept" in run.json["error"]["hint"]
+    assert "what was fetched is kept" in run.json["error"]["facts"]
     assert_sound(oci_pull.cache)
 
     rest = oci_pull("plan", "--format", "json", reference).json

@@ -117,3 +117,17 @@ def test_a_stranger_writes_nothing_to_a_terminal_through_an_error() -> None:
     error = OciPullError("\x1b[2Jgone\x9b\u202e\nsecond line", hint="\x07ring")
     assert error.message == "?[2Jgone??\nsecond line"
     assert error.hint == "?ring"
+
+
+def test_facts_are_lines_of_their_own_and_part_of_what_a_traceback_shows() -> None:
+    error = NoSpace("full", facts=["needs 2 GB", "\x1b[2J\nfree 1 GB"], hint="make room")
+    assert error.facts == ("needs 2 GB", "?[2J free 1 GB")
+    assert str(error) == "full\nneeds 2 GB\n?[2J free 1 GB"
+
+
+def test_whoever_knows_more_adds_to_what_an_error_says() -> None:
+    error = NoSpace("full", facts=["needs 2 GB"], hint="make room", needed=2)
+    error.explain("1 GB can go")
+    assert (error.facts, error.hint) == (("needs 2 GB", "1 GB can go"), "make room")
+    error.explain(hint="oci-pull cache prune")
+    assert (error.hint, error.needed) == ("oci-pull cache prune", 2)

@@ -428,7 +428,7 @@ def test_the_log_is_there_before_vllm_opens_it(vllm: Vllm) -> None:
     ("artifact", "typed", "environ", "kind", "line"),
     [
         (MODEL, "{name}:nope", {}, ManifestUnknown,
-         "tag 'nope' does not exist in {name} (404). Try: check the spelling of the tag"),
+         "tag 'nope' does not exist in {name} (404); tags there: v1. Try: check the spelling of"),
         (MODEL, "team/Model", {}, InvalidReference, "'team/Model': 'Model' cannot be part of"),
         (MODEL, "127.0.0.1:1/team/model", {"OCI_PULL_RETRIES": "0"}, ConnectionFailed, ""),
         (MODEL, "{name}:v1", {"OCI_PULL_JOBS": "many"}, InvalidSetting, "OCI_PULL_JOBS: "),

@@ -49,8 +49,8 @@ def files(stream: Decompressed, limits: Limits) -> Iterator[ArchivedFile]:
         else:
             raise UnsafeArchive(
                 f"the archive holds a {entry.kind.value}: {entry.name[:200]!r}",
-                hint="in an archive of files only files are unpacked; ask its publisher to pack "
-                "it again:  tar --dereference --hard-dereference",
+                facts=["in an archive of files only files and directories are unpacked"],
+                hint="tar --dereference --hard-dereference  where its publisher packs it",
             )
 
 

@@ -13,9 +13,17 @@ from typing import Any
 
 from oci_pull.adapters.cache.owner import Owner, remove_dead
 from oci_pull.adapters.cache.paths import Cache
-from oci_pull.adapters.disk import remove_tree, rename_tree, sync_directory, write_file, writing
+from oci_pull.adapters.disk import (
+    KEPT,
+    remove_tree,
+    rename_tree,
+    sync_directory,
+    write_file,
+    writing,
+)
 from oci_pull.errors import NoSpace, OciPullError
 from oci_pull.oci.digest import Bytes, Digest, Hasher
+from oci_pull.options import amount
 from oci_pull.packaging.layout import Member
 from oci_pull.packaging.path import RelPath
 
@@ -112,9 +120,11 @@ def _require(directory: Path, path: RelPath, size: int) -> None:
     free = shutil.disk_usage(directory).free
     if size > free:
         raise NoSpace(
-            f"not enough space: {path} in an archive has {size} bytes, {free} are free "
-            f"at {directory.parent.parent}",
-            hint="make room and run the same command again; what was fetched is kept",
+            f"not enough space: {path} in an archive needs {amount(size)}, {amount(free)} free at "
+            f"{directory.parent.parent}",
+            facts=[KEPT],
+            hint="make room, and run the same command again",
             needed=size,
             free=free,
+            place=str(directory.parent.parent),
         )

@@ -263,21 +263,21 @@ class OwnedPartial:
                 view, offset = view[written:], offset + written
         except OSError as error:
             # Not with `writing`, which costs as much as the call when it is made so often.
-            raise translated(error, self._directory) from error
+            raise translated(error, self._cache.root) from error
 
     def record(self, span: Span) -> None:
         """Note that a range was written, so that a later run does not fetch it again."""
-        with writing(self._directory):
+        with writing(self._cache.root):
             self._journal.add(span)
 
     def pread(self, view: memoryview, offset: int) -> int:
         """Read back what was written; the number of bytes, 0 at the end."""
-        with writing(self._directory):
+        with writing(self._cache.root):
             return os.preadv(self._data, [view], offset)
 
     def sync(self) -> None:
         """What was written is on the disk; raises `DiskError`."""
-        with writing(self._directory):
+        with writing(self._cache.root):
             os.fsync(self._data)
 
     def keep_alive(self) -> None:

@@ -42,7 +42,7 @@ class Cache:
         if found > _VERSION:
             raise CacheTooNew(
                 f"the cache {self.root} has version {found}, this oci-pull knows {_VERSION}",
-                hint="upgrade oci-pull, or take another --cache-dir",
+                hint="pip install --upgrade oci-pull\n--cache-dir DIR  for a cache of its own",
             )
         return found
 

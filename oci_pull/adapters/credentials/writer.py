@@ -102,7 +102,7 @@ class ConfigWriter:
                 if clock.now() >= end:
                     raise Busy(
                         f"{self.path} is being changed by another process",
-                        hint="wait for it, or stop it",
+                        hint="the same command later",
                     )
                 clock.wait(_POLL, NEVER)
             yield

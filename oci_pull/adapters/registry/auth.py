@@ -22,13 +22,24 @@ from oci_pull.errors import (
     TransferError,
 )
 from oci_pull.oci.challenge import Challenge, parse_challenges, preferred
-from oci_pull.oci.credential import Anonymous, Basic, Credential, IdentityToken, RegistryToken
+from oci_pull.oci.credential import (
+    Anonymous,
+    Basic,
+    Credential,
+    IdentityToken,
+    RegistryToken,
+    asked_as,
+)
 from oci_pull.oci.realm import may_have_credential
 from oci_pull.ports import Clock
 
 #: How many scopes a registry may come to want one after the other.
 _MAX_SCOPES = 8
 _ROOT = "/v2/"
+#: Found before what a login writes down.
+_VARIABLE = "DOCKER_AUTH_CONFIG"
+#: What a token has to allow, in the words of those who make it.
+_RIGHTS = {"ghcr.io": "read:packages"}
 
 
 class RegistryAuth:
@@ -68,6 +79,11 @@ class RegistryAuth:
         if self._credential is None:
             self._credential = self._find_credential()
         return self._credential
+
+    @property
+    def known(self) -> Credential:
+        """As whom the registry was asked so far: nobody, where it never wanted to know."""
+        return self._credential or Anonymous()
 
     def header(self) -> str | None:
         """What to send with a request, None as long as nobody has asked for anything.
@@ -112,9 +128,9 @@ class RegistryAuth:
             return self.refusal(message)
         if challenge and challenge.error == "invalid_token":
             return CredentialsRejected(
-                f"{message}: it does not take the token that its own token service gave"
-                f" (asked as: {self.credential})",
-                hint="the clocks of the registry and of its token service may differ",
+                f"{message}: it does not take the token that its own token service gave",
+                facts=[asked_as(self.credential)],
+                hint="date  to see whether the clock here is wrong; so may be that of the registry",
             )
         return self.denial(message)
 
@@ -122,26 +138,34 @@ class RegistryAuth:
         """The error for a registry that will not let these credentials in."""
         who = self.credential
         if isinstance(who, Anonymous):
-            return CredentialsRequired(
-                f"{message} (asked as: anonymous)",
-                hint=f"check the name; if it is private:  oci-pull login {self._host}",
-            )
-        return CredentialsRejected(
-            f"{message} (asked as: {who})", hint=f"oci-pull login {self._host}"
-        )
+            hint = f"oci-pull login {self._host}  if the name is right and it is private"
+            return CredentialsRequired(message, facts=[asked_as(who)], hint=hint)
+        return CredentialsRejected(message, facts=[asked_as(who)], hint=self._another_way(who))
 
     def denial(self, message: str) -> AccessError:
         """The error for credentials that are good and not good enough."""
-        return AccessDenied(
-            f"{message} (asked as: {self.credential})",
-            hint="the account needs the right to pull, or the name is misspelt",
-        )
+        who = self.credential
+        if isinstance(who, Anonymous):
+            hint = f"oci-pull login {self._host}  if the name is right and it is private"
+        else:
+            right = _RIGHTS.get(self._host, "the right to pull it")
+            hint = f"{self._another_way(who)}  with an account or a token that has {right}"
+        return AccessDenied(message, facts=[asked_as(who)], hint=hint)
+
+    def _another_way(self, who: Credential) -> str:
+        """How to be somebody else, where a new login would not count before what was found."""
+        source = "" if isinstance(who, Anonymous) else who.source
+        if source.startswith("--"):
+            return "--username USER --password-stdin <FILE"
+        login = f"oci-pull login {self._host}"
+        return f"unset {source}; {login}" if source == _VARIABLE else login
 
     def forbidden(self, response: httpx.Response, message: str) -> AccessError:
         """The error for a 403 of the registry; ECR means by it that a password has expired."""
         if says_expired(response):
             return CredentialsRejected(
-                f"{message}: the password has expired (asked as: {self.credential})",
+                f"{message}: the password has expired",
+                facts=[asked_as(self.credential)],
                 hint=f"aws ecr get-login-password | oci-pull login --username AWS "
                 f"--password-stdin {self._host}",
             )
@@ -149,8 +173,7 @@ class RegistryAuth:
 
     def failure(self, response: httpx.Response, what: str) -> TransferError:
         """The error for any other status of the registry, which says as whom it was asked."""
-        who = self._credential or Anonymous()
-        return status_error(response, what, who=str(who), host=self._host)
+        return status_error(response, what, who=str(self.known), host=self._host)
 
     def _choose(self, challenge: Challenge | None, url: httpx.URL) -> str | TokenKey:
         """What this challenge to a request of `url` wants."""
@@ -189,10 +212,11 @@ class RegistryAuth:
         if may_have_credential(f"{place}:{port}", self._host, self._token_hosts):
             return
         raise RealmNotTrusted(
-            f"{self._host} wants the credential ({self.credential}) to go to {place},"
-            " which is not known to belong to it; nothing was sent there",
-            hint="if it does, say so in the configuration file:\n"
-            f'[registry."{self._host}"]\ntoken_hosts = ["{place}"]',
+            f"{self._host} wants the credential to go to {place}, which is not known to belong"
+            " to it",
+            facts=[asked_as(self.credential), "nothing was sent there"],
+            hint=f'[registry."{self._host}"]  token_hosts = ["{place}"]  in the configuration'
+            " file, if it does",
         )
 
     def _take(self, key: TokenKey, refused: str | None = None) -> str | None:

@@ -43,8 +43,9 @@ def open_body(
     length = _length_of(response)
     if not is_encoded and length not in (None, blob.size):
         raise SizeMismatch(
-            f"{origin_of(response.url)} has {length} bytes for {blob.digest}, "
-            f"the manifest says {blob.size}"
+            f"{origin_of(response.url)} has {length} bytes, the manifest says {blob.size}",
+            facts=[f"blob: {blob.digest}"],
+            hint="ask its publisher to push it again",
         )
     return HttpBody(response, whole, on_broken=on_broken, is_encoded=is_encoded)
 

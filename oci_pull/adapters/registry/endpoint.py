@@ -36,6 +36,11 @@ class Endpoint:
         """The `host:port` of the registry."""
         return origin_of(self._base)
 
+    @property
+    def url(self) -> str:
+        """Its scheme and host."""
+        return str(self._base)
+
     def send(self, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         """The reply of whoever answers in the end, its body unread; the caller closes it.
 
@@ -54,6 +59,22 @@ class Endpoint:
         return self._followed(
             self._plain("GET", url, headers, is_led_to=True), headers, has_left=True
         )
+
+    def glance(self, path: str, seconds: float) -> httpx.Response:
+        """The registry's own reply to a GET, its body unread; nothing is waited for longer.
+
+        With what authorization there is, for what is good to know and not worth another token.
+
+        Raises:
+            OciPullError: nobody answered in time.
+        """
+        url = self._base.join(path)
+        headers = _with({}, self._auth.header())
+        with translating(self.origin):
+            request = self._client.build_request(
+                "GET", url, headers=headers, timeout=seconds, extensions={REGISTRY: self.origin}
+            )
+            return self._client.send(request, stream=True)
 
     def is_own(self, response: httpx.Response) -> bool:
         """Whether the registry itself gave this reply."""

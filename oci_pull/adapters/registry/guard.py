@@ -80,7 +80,7 @@ class Guard:
         if reach is not Reach.NOBODY:
             hint = f'[registry."{name}"]  private_redirects = true  in the configuration file'
         message = f"{self._registry} leads to {origin}{at}, which is {_WORDS[reach]}"
-        return RedirectRefused(message, hint=hint)
+        return RedirectRefused(message, facts=["nothing was sent there"], hint=hint)
 
 
 class Watch:

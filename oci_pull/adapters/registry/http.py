@@ -14,6 +14,7 @@ import httpx
 from oci_pull.adapters.registry.discretion import DiscreetClient
 from oci_pull.adapters.registry.distrust import untrusted
 from oci_pull.adapters.registry.guard import Guard
+from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.routes import Routes
 from oci_pull.adapters.registry.trust import Trust
 from oci_pull.errors import (
@@ -52,6 +53,7 @@ _NO_NAME = tuple(
 )
 #: Statuses below 500 after which the same request may succeed: time-outs, and too many of them.
 TEMPORARY = (408, 425, 429, 499)
+_HTTPS = ":443"
 _REFUSAL = re.compile(r"4\d\d\b")
 
 
@@ -122,6 +124,17 @@ def translating(origin: str) -> Iterator[None]:
         raise translated(error, origin) from error
 
 
+def read_body(response: httpx.Response, limit: int) -> bytes:
+    """The body, of which no more than `limit` bytes are taken; raises `TransferError`."""
+    body = b""
+    with translating(origin_of(response.url)):
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) >= limit:
+                break
+    return body[:limit]
+
+
 #: What is left once TLS, names and refused connections are told apart; the first that fits.
 _MEANINGS: tuple[tuple[type[Exception], type[TransferError], str], ...] = (
     (httpx.ConnectTimeout, ConnectionFailed, "did not answer in time"),
@@ -162,7 +175,8 @@ def _from_below(cause: BaseException, origin: str) -> TransferError | None:
         return _name_error(cause, origin)
     if isinstance(cause, ConnectionRefusedError):
         message = f"{origin} refused the connection: nothing listens there"
-        refused = ConnectionFailed(message, origin=origin)
+        hint = f"oci-pull doctor {origin.removesuffix(_HTTPS)}"
+        refused = ConnectionFailed(message, hint=hint, origin=origin)
         refused.is_refused = True
         return refused
     return None
@@ -218,7 +232,7 @@ def _name_error(error: socket.gaierror, origin: str) -> TransferError:
 def _no_host(origin: str) -> NameNotResolved:
     return NameNotResolved(
         f"there is no host {_host_of(origin)}",
-        hint="check the spelling, and the network",
+        hint=f"oci-pull doctor {origin.removesuffix(_HTTPS)}  if the name is right",
         origin=origin,
     )
 

@@ -2,17 +2,21 @@
 
 import email.utils
 import json
+import math
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import httpx
 
-from oci_pull.adapters.registry.http import TEMPORARY, translating
+from oci_pull.adapters.registry.http import TEMPORARY, read_body
 from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.rate_limit import RateLimit, seconds_until_reset
 from oci_pull.errors import RateLimited, RequestRefused, ServerFailed, TransferError
+from oci_pull.oci.credential import Anonymous, asked_as
 
 _TOO_MANY = 429
+_NOBODY = str(Anonymous())
 _SERVER_ERRORS = 500
 _MAX_BODY = 64 * 1024
 #: From so many seconds on people want to know the time of day.
@@ -51,14 +55,9 @@ def retry_after(response: httpx.Response) -> float | None:
 
 def says_expired(response: httpx.Response) -> bool:
     """Whether a refusal's body says that a password is too old; any other body says nothing."""
-    body = b""
     try:
-        with translating(origin_of(response.url)):
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > _MAX_BODY:
-                    return False
-        errors = json.loads(body)["errors"]
+        body = read_body(response, _MAX_BODY + 1)
+        errors = json.loads(body)["errors"] if len(body) <= _MAX_BODY else ()
         return any(_EXPIRED in str(error["message"]).lower() for error in errors)
     except (TransferError, ValueError, KeyError, TypeError, RecursionError):
         return False
@@ -74,24 +73,32 @@ def _rate_limited(response: httpx.Response, what: str, who: str, host: str) -> R
     if is_guess and limit:
         # Docker Hub tells how long its window is and not when it began.
         wait = limit.window
-    asked = f" (asked as: {who})" if who else ""
-    allowed = f"; it allows {limit}" if limit and limit.limit is not None else ""
-    hint = (
-        "wait" if who not in ("", "anonymous") else f"oci-pull login {host}".strip() + "  or wait"
-    )
+    facts = [asked_as(who)] if who else []
+    if limit and limit.limit is not None:
+        facts.append(f"it allows: {limit}")
+    if wait is not None:
+        facts.append(_when(wait, at_the_latest=is_guess))
     return RateLimited(
-        f"{origin} limits how often it is asked ({what}){asked}{allowed}"
-        f"{_when(wait, at_the_latest=is_guess)}",
-        hint=hint + (";  --max-wait TIME  does that here" if wait and wait >= _LONG else ""),
+        f"{origin} limits how often it is asked ({what})",
+        facts=facts,
+        hint="\n".join(_ways_out(wait, who, host)),
         origin=origin,
         retry_after=wait,
     )
 
 
-def _when(wait: float | None, *, at_the_latest: bool) -> str:
-    if wait is None:
-        return ""
-    text = "; it asks to wait" if not at_the_latest else "; it is new in at most"
+def _ways_out(wait: float | None, who: str, host: str) -> Iterator[str]:
+    """What to type: whoever is known may ask more often, and whoever waits may ask again."""
+    if host and who in ("", _NOBODY):
+        yield f"oci-pull login {host}"
+    if wait and _LONG <= wait <= _FOREVER:
+        yield f"--max-wait {math.ceil(wait / 60) + 1}m  waits that long"
+    else:
+        yield "the same command later"
+
+
+def _when(wait: float, *, at_the_latest: bool) -> str:
+    text = "it is new in at most" if at_the_latest else "it asks to wait"
     text = f"{text} {wait:.0f} s"
     if not _LONG <= wait <= _FOREVER:
         return text

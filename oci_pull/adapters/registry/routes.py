@@ -69,7 +69,13 @@ class Routes(httpx.BaseTransport):
                     timeout = request.extensions["timeout"]["connect"]
                     certificate = shown_certificate(watch.peer, url.host, timeout)
                 is_registry = self._trust.registry(origin) is not None
-                raise untrusted(cause, origin, certificate, is_registry=is_registry) from error
+                raise untrusted(
+                    cause,
+                    origin,
+                    certificate,
+                    believed=identity.ca_files if identity else (),
+                    is_registry=is_registry,
+                ) from error
             raise
         if proxy and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
             response.close()

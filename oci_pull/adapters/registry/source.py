@@ -1,29 +1,28 @@
 """A repository in a registry as a source (distribution-spec)."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
 
+from oci_pull.adapters.registry.absence import Absence, is_page
 from oci_pull.adapters.registry.auth import RegistryAuth
 from oci_pull.adapters.registry.body import HttpBody, open_body, size_in
 from oci_pull.adapters.registry.endpoint import Endpoint
-from oci_pull.adapters.registry.http import translating
+from oci_pull.adapters.registry.http import read_body
 from oci_pull.adapters.registry.locations import Locations
 from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.refusals import status_error
 from oci_pull.errors import (
+    AccessError,
     BadReply,
     BlobUnknown,
+    IntegrityError,
     InvalidManifest,
-    ManifestUnknown,
-    NotARegistry,
     OciPullError,
-    RepositoryUnknown,
 )
-from oci_pull.oci.descriptor import Descriptor, media_type
+from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import ACCEPT, MAX_BYTES, Document, parse_document
 from oci_pull.oci.ranges import Span
@@ -33,8 +32,6 @@ from oci_pull.ports import Cancel
 _DIGEST_HEADER = "Docker-Content-Digest"
 #: How often the registry is asked for another storage host than one that sent wrong bytes.
 _DETOURS = 3
-_MAX_ERROR = 64 * 1024
-_HTML = ("text/html", "application/xhtml+xml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +72,26 @@ class RegistrySource:
             NotARegistry: what answers is none.
             InvalidManifest, DigestMismatch: the answer is no manifest, or not the one asked for.
         """
-        response = self.endpoint.send("GET", self._manifest(str(selector)), {"Accept": ACCEPT})
+        try:
+            response = self.endpoint.send("GET", self._manifest(str(selector)), {"Accept": ACCEPT})
+        except AccessError as error:
+            self._absence.explain(error)
+            raise
         try:
             if response.status_code != httpx.codes.OK:
-                raise self._manifest_error(response, selector)
+                raise self._absence.error(response, selector)
             content_type = response.headers.get("Content-Type", "")
-            if media_type(content_type) in _HTML:
-                raise self._no_registry()
-            raw = _read(response, MAX_BYTES + 1)
+            if is_page(response):
+                raise self._absence.no_registry()
+            raw = read_body(response, MAX_BYTES + 1)
         finally:
             response.close()
         digest = selector if isinstance(selector, Digest) else None
-        return parse_document(raw, content_type=content_type, digest=digest)
+        try:
+            return parse_document(raw, content_type=content_type, digest=digest)
+        except IntegrityError as error:
+            error.explain(f"from {origin_of(response.url)}, for {self.reference}")
+            raise
 
     def size_of(self, blob: Descriptor) -> int:
         """How many bytes the blob has where it is.
@@ -225,50 +230,26 @@ class RegistrySource:
             self.locations.forget(blob.digest, url)
         return response
 
+    @property
+    def _absence(self) -> Absence:
+        return Absence(self.reference, self.endpoint, self.auth)
+
     def _blob(self, blob: Descriptor) -> str:
         return f"/v2/{self.endpoint.site.repository}/blobs/{blob.digest}"
 
     def _manifest(self, selector: str) -> str:
         return f"/v2/{self.endpoint.site.repository}/manifests/{selector}"
 
-    def _manifest_error(self, response: httpx.Response, selector: str | Digest) -> OciPullError:
-        what = "digest" if isinstance(selector, Digest) else "tag"
-        status = response.status_code
-        if status == httpx.codes.FORBIDDEN:
-            message = f"{self.endpoint.origin} denied {self.reference.name}"
-            return self.auth.forbidden(response, message)
-        if status != httpx.codes.NOT_FOUND:
-            return self.auth.failure(response, f"the manifest of {self.reference.name}")
-        codes = _error_codes(response)
-        if not codes and not self._is_registry():
-            return self._no_registry()
-        if "NAME_UNKNOWN" in codes:
-            return RepositoryUnknown(
-                f"{self.reference.name} does not exist (404; unknown or private)",
-                hint=self._name_hint(),
-            )
-        return ManifestUnknown(
-            f"{what} {str(selector)!r} does not exist in {self.reference.name} (404)",
-            hint=self._name_hint() or "check the spelling of the tag",
-        )
-
-    def _name_hint(self) -> str | None:
-        """What may have been meant, where Docker's rules read a host as a repository."""
-        repository = self.reference.repository
-        name = repository.removeprefix("library/")
-        if repository != name and self.reference.registry == "docker.io":
-            tag = f":{self.reference.tag}" if self.reference.tag else ""
-            if "." in name or name == "localhost" or (self.reference.tag or "").isdigit():
-                return f"a registry alone is no reference: oci-pull {name}{tag}/REPOSITORY"
-            return f"models of Docker are below ai/: oci-pull ai/{name}{tag}"
-        return None
-
     def _blob_error(self, response: httpx.Response, blob: Descriptor) -> OciPullError:
         origin = origin_of(response.url)
         if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
             return BlobUnknown(
-                f"{origin} has no blob {blob.digest}, which the manifest names",
-                hint="the registry lost it, or the model was pushed in part; ask its publisher",
+                f"{origin} has no blob {blob.digest.short}, which the manifest names",
+                facts=[
+                    f"blob: {blob.digest}",
+                    "the registry lost it, or the model was pushed in part",
+                ],
+                hint="ask its publisher to push it again",
             )
         if not self.endpoint.is_own(response):
             return status_error(response, f"blob {blob.digest.short}")
@@ -276,23 +257,6 @@ class RegistrySource:
             message = f"{origin} denied a blob of {self.reference.name}"
             return self.auth.forbidden(response, message)
         return self.auth.failure(response, f"blob {blob.digest.short}")
-
-    def _is_registry(self) -> bool:
-        """Whether the API answers at its root, as every registry's does."""
-        try:
-            response = self.endpoint.send("GET", "/v2/")
-        except OciPullError:
-            return True
-        response.close()
-        kind = media_type(response.headers.get("Content-Type", ""))
-        return response.status_code != httpx.codes.NOT_FOUND and kind not in _HTML
-
-    def _no_registry(self) -> NotARegistry:
-        return NotARegistry(
-            f"{self.endpoint.origin} answers, but it is not an OCI registry",
-            hint="check the host; a proxy or a login page may answer in its place",
-            origin=self.endpoint.origin,
-        )
 
 
 def _foreign(blob: Descriptor) -> Iterator[httpx.URL]:
@@ -304,23 +268,3 @@ def _foreign(blob: Descriptor) -> Iterator[httpx.URL]:
             continue
         if url.scheme == "https" and url.host:
             yield url
-
-
-def _read(response: httpx.Response, limit: int) -> bytes:
-    """The body, of which no more than `limit` bytes are taken; raises `TransferError`."""
-    body = b""
-    with translating(origin_of(response.url)):
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) >= limit:
-                break
-    return body[:limit]
-
-
-def _error_codes(response: httpx.Response) -> tuple[str, ...]:
-    """The codes of an error body (distribution-spec, Error Codes); none for any other body."""
-    try:
-        errors = json.loads(_read(response, _MAX_ERROR))["errors"]
-        return tuple(str(error["code"]) for error in errors)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ()

@@ -218,7 +218,7 @@ def test_the_size_of_a_blob_is_that_of_its_file(layout: Layouts) -> None:
 def test_a_tag_that_is_not_in_it_is_told_with_those_that_are(layout: Layouts) -> None:
     with pytest.raises(ManifestUnknown, match="no 'v2'") as caught:
         layout(files_of(ARTIFACT, "v1", None)).document("v2")
-    assert f"v1, (no name) {ARTIFACT.digest}" in str(caught.value.hint)
+    assert f"v1, (no name) {ARTIFACT.digest}" in caught.value.facts[0]
 
 
 def test_what_is_not_in_it_is_told(layout: Layouts) -> None:

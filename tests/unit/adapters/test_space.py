@@ -25,7 +25,7 @@ def test_what_fits_is_let_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output", [None, "output"])
 def test_what_does_not_fit_is_refused_with_both_figures(tmp_path: Path, output: str | None) -> None:
     space = DiskSpace(tmp_path / "cache", tmp_path / output if output else None)
-    with pytest.raises(NoSpace, match=r"needs 1000000000\.0 GB, .* free") as caught:
+    with pytest.raises(NoSpace, match=r"needs 1000000\.0 TB, .* free") as caught:
         space.check(EXABYTE, 0)
     assert caught.value.needed == EXABYTE + RESERVE
     assert caught.value.free

@@ -1,10 +1,29 @@
 import io
 
-from oci_pull.cli.failure import report
-from oci_pull.errors import OciPullError
+from oci_pull.cli.failure import error_object, report
+from oci_pull.errors import Cancelled, NoSpace, OciPullError
+
+
+def said(error: OciPullError) -> str:
+    stream = io.StringIO()
+    report(error, stream)
+    return stream.getvalue()
 
 
 def test_an_error_for_people_is_a_line_and_what_to_try() -> None:
-    stream = io.StringIO()
-    report(OciPullError("it broke", hint="wait"), stream)
-    assert stream.getvalue() == "error: it broke\n  try: wait\n"
+    assert said(OciPullError("it broke", hint="wait")) == "error: it broke\n  try: wait\n"
+
+
+def test_facts_stand_between_what_happened_and_what_to_try() -> None:
+    error = OciPullError("it broke", facts=["asked as: ana"], hint="wait\ngo away")
+    assert said(error) == "error: it broke\n  asked as: ana\n  try: wait\n   or: go away\n"
+
+
+def test_what_its_user_has_stopped_is_no_error() -> None:
+    assert said(Cancelled("stopped")) == "stopped\n"
+
+
+def test_an_error_for_programs_has_its_facts_and_figures() -> None:
+    value = error_object(NoSpace("full", facts=["2 GB can go"], needed=10, free=3))
+    assert value["facts"] == ["2 GB can go"]
+    assert (value["needed"], value["free"]) == (10, 3)

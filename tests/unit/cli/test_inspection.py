@@ -215,16 +215,16 @@ def test_a_manifest_in_an_index_in_an_index_is_named() -> None:
 def test_where_it_is_not_clear_which_is_meant_the_choices_are_told_once() -> None:
     several, made = index_of("linux/arm64", "linux/amd64")
     problem = SeveralVariants(
-        f"several:\n  --platform a\n    {made[0].digest}", hint="--platform a"
+        "several", facts=["--platform a", f"  {made[0].digest}"], hint="--platform a"
     )
     inspection = Inspection(several, None, None, problem=problem)
     shown = inspection_text(REFERENCE, inspection)
     assert shown.count(made[0].digest) == 1
     assert text(inspection)[-5:] == [
         "it would not be pulled like this (exit code 9)",
-        "  several:",
-        "    --platform a",
-        f"      {made[0].digest}",
+        "  several",
+        "  --platform a",
+        f"    {made[0].digest}",
         "  try: --platform a",
     ]
     found = document(inspection)
@@ -233,6 +233,8 @@ def test_where_it_is_not_clear_which_is_meant_the_choices_are_told_once() -> Non
         "code": "several_variants",
         "exit": 9,
         "message": problem.message,
+        "facts": list(problem.facts),
+        "retryable": False,
         "hint": "--platform a",
     }
 

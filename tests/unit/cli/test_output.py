@@ -58,6 +58,7 @@ def test_a_failure_for_programs_has_the_promised_members() -> None:
             "code": "server_failed",
             "exit": 5,
             "message": "it broke",
+            "facts": [],
             "hint": "wait",
             "retryable": True,
         },

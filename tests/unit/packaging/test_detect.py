@@ -131,11 +131,11 @@ def test_what_nobody_recognises_is_an_error_that_holds_what_was_found() -> None:
     )
     with pytest.raises(NotAModel) as caught:
         planner_for(manifest_of(artifact))
-    assert caught.value.message.splitlines()[1:] == [
-        "  artifact type application/vnd.test.chart",
-        "  config application/vnd.cncf.helm.config.v1+json",
-        "  2 x layer application/vnd.cncf.helm.chart.v1.tar",
-        "  1 x layer (no type)",
+    assert list(caught.value.facts) == [
+        "found: artifact type application/vnd.test.chart",
+        "       config application/vnd.cncf.helm.config.v1+json",
+        "       2 x layer application/vnd.cncf.helm.chart.v1.tar",
+        "       1 x layer (no type)",
     ]
     assert caught.value.exit_code == 9
     assert caught.value.hint
@@ -155,4 +155,4 @@ def test_a_message_about_many_types_is_short() -> None:
     layers = [builders.layer(f"application/x-{n}", bytes([n])) for n in range(50)]
     with pytest.raises(NotAModel) as caught:
         planner_for(manifest_of(builders.artifact(builders.layer("x/y", b"{}"), layers)))
-    assert len(caught.value.message.splitlines()) == 10
+    assert len(caught.value.facts) == 11

@@ -96,9 +96,8 @@ def test_what_is_no_model_is_called_by_its_name_and_its_user_told_what_to_do(nam
     artifact, what, hint = FOREIGN[name]
     with pytest.raises(NotAModel) as caught:
         planner_for(manifest_of(artifact))
-    first, second, *_ = caught.value.message.splitlines()
-    assert first == f"this is {what}, not a model; found"
-    assert second.startswith(("  artifact type ", "  config "))
+    assert caught.value.message == f"this is {what}, not a model"
+    assert caught.value.facts[0].startswith(("found: artifact type ", "found: config "))
     assert caught.value.exit_code == 9
     assert hint in str(caught.value.hint)
 
@@ -106,22 +105,20 @@ def test_what_is_no_model_is_called_by_its_name_and_its_user_told_what_to_do(nam
 @pytest.mark.parametrize("layers", [(), (builders.OCI_EMPTY,)])
 def test_a_configuration_alone_is_told(layers: tuple[str, ...]) -> None:
     found = not_a_model(manifest_of(made(*layers, config="application/vnd.test.config+json")))
-    assert found.message.splitlines()[0] == (
-        "this is a configuration without any file, not a model; found"
-    )
+    assert found.message == "this is a configuration without any file, not a model"
 
 
 def test_what_nobody_knows_is_told_with_all_that_is_understood() -> None:
     found = not_a_model(manifest_of(made("a/b", "a/b", "c/d", artifact_type="e/f")))
-    assert found.message.splitlines() == [
-        "not a model in a packaging that oci-pull knows; found",
-        "  artifact type e/f",
-        f"  config {builders.OCI_EMPTY}",
-        "  2 x layer a/b",
-        "  1 x layer c/d",
+    assert found.message == "not a model in a packaging that oci-pull knows"
+    assert list(found.facts[:4]) == [
+        "found: artifact type e/f",
+        f"       config {builders.OCI_EMPTY}",
+        "       2 x layer a/b",
+        "       1 x layer c/d",
     ]
     for word in ("Docker", "ModelPack", "KitOps", "Ollama", "ORAS", "omlmd", "RamaLama", "image"):
-        assert word in str(found.hint)
+        assert word in "".join(found.facts[4:])
 
 
 def test_a_model_with_an_sbom_beside_it_is_a_model() -> None:

@@ -427,7 +427,7 @@ def test_who_issued_it_is_told(authority: Authority) -> None:
         serve(registry)
         with (
             make_client(Network(trust=Trust((), (RegistryAccess(registry.address),)))) as client,
-            pytest.raises(TlsFailed, match=r"not trusted: .* \(issued by trustme") as caught,
+            pytest.raises(TlsFailed, match=r"not trusted: .*\nissued by: trustme") as caught,
         ):
             get(client, f"https://{registry.address}/")
         assert "--ca-file FILE" in str(caught.value.hint)

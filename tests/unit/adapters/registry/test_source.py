@@ -187,6 +187,44 @@ def test_an_unknown_tag_or_digest(puller: Pull, selector: str | Digest) -> None:
     assert caught.value.hint
 
 
+def test_an_unknown_tag_is_told_with_those_that_are_there(
+    registry: FakeRegistry, puller: Pull
+) -> None:
+    with pytest.raises(ManifestUnknown) as caught:
+        puller().document("v11")
+    assert caught.value.facts == ("tags there: v1",)
+    assert str(caught.value.hint).endswith("team/model:v1")
+    assert registry.count(kind="tags") == 1
+
+
+@respx.mock
+def test_a_registry_that_knows_no_repository_only_in_its_list_is_understood(puller: Pull) -> None:
+    """Distribution says of the manifest alone that it is unknown."""
+    at = "https://registry.example/v2/team/model"
+    unknown, nobody = ({"errors": [{"code": c}]} for c in ("MANIFEST_UNKNOWN", "NAME_UNKNOWN"))
+    respx.get(f"{at}/manifests/v1").respond(404, json=unknown)
+    respx.get(f"{at}/tags/list").respond(404, json=nobody)
+    with pytest.raises(RepositoryUnknown):
+        puller(plain_http=False, host="registry.example").document()
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [httpx.Response(403), httpx.Response(500), httpx.Response(200, text="{"),
+     httpx.ReadTimeout("slow"), httpx.ConnectError("down")],
+    ids=["denied", "broken", "nonsense", "slow", "down"],
+)  # fmt: skip
+@respx.mock
+def test_no_list_of_tags_is_no_other_error(puller: Pull, tags: httpx.Response | Exception) -> None:
+    at = "https://registry.example/v2/team/model"
+    respx.get(f"{at}/manifests/v1").respond(404, json={"errors": [{"code": "MANIFEST_UNKNOWN"}]})
+    effect = tags if isinstance(tags, Exception) else [tags]
+    respx.get(f"{at}/tags/list").mock(side_effect=effect)
+    with pytest.raises(ManifestUnknown) as caught:
+        puller(plain_http=False, host="registry.example").document()
+    assert caught.value.facts == ()
+
+
 def test_an_unknown_repository(registry: FakeRegistry, puller: Pull) -> None:
     with pytest.raises(RepositoryUnknown, match="nobody/knows does not exist"):
         puller(repository="nobody/knows").document()
@@ -197,21 +235,18 @@ def test_an_unknown_repository(registry: FakeRegistry, puller: Pull) -> None:
     ("reference", "hint"),
     [
         ("docker.io/library/smollm2", "oci-pull ai/smollm2:v1"),
-        ("docker.io/library/ghcr.io", "oci-pull ghcr.io:v1/REPOSITORY"),
-        ("docker.io/ai/smollm2", None),
+        ("docker.io/library/ghcr.io", "oci-pull ghcr.io/REPOSITORY"),
+        ("docker.io/ai/smollm2", "oci-pull login docker.io"),
     ],
 )
 @respx.mock
-def test_what_may_have_been_meant(puller: Pull, reference: str, hint: str | None) -> None:
+def test_what_may_have_been_meant(puller: Pull, reference: str, hint: str) -> None:
     host, _, repository = reference.partition("/")
     body = {"errors": [{"code": "NAME_UNKNOWN"}]}
     respx.get(url__startswith="https://registry-1.docker.io/v2/").respond(404, json=body)
     with pytest.raises(RepositoryUnknown) as caught:
         puller(plain_http=False, host=host, repository=repository).document()
-    if hint is None:
-        assert caught.value.hint is None
-    else:
-        assert hint in str(caught.value.hint)
+    assert str(caught.value.hint).startswith(hint)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +289,7 @@ def test_a_404_with_any_code_is_from_a_registry(puller: Pull, code: str) -> None
     )
     with pytest.raises(ManifestUnknown):
         puller(plain_http=False, host="registry.example").document()
-    assert respx.calls.call_count == 1
+    assert respx.calls.call_count == 2  # the manifest, and the tags for whoever mistyped one
 
 
 def test_a_web_page_is_no_registry(registry: FakeRegistry, puller: Pull) -> None:

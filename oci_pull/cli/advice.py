@@ -1,0 +1,55 @@
+"""What is added to a failure before it is told: what only a look at this machine can say."""
+
+import shlex
+from contextlib import suppress
+from pathlib import Path
+
+from oci_pull import upkeep
+from oci_pull.cli.units import size
+from oci_pull.errors import NoSpace, NotCached, OciPullError, TransferError
+from oci_pull.options import duration
+from oci_pull.settings import Settings
+
+
+def advise(error: OciPullError, settings: Settings) -> None:
+    """The error says what is here that helps; where that cannot be known, it stays as it is."""
+    with suppress(OciPullError, OSError):
+        match error:
+            case NoSpace(place=place) if place:
+                _say_what_can_go(error, settings)
+            case NotCached(wanted=wanted) if wanted:
+                _say_what_is_there(error, settings)
+            case TransferError(retryable=True, hint=None):
+                error.explain(hint="the same command again; what was fetched is kept")
+
+
+def _say_what_can_go(error: NoSpace, settings: Settings) -> None:
+    from oci_pull.verbs.advice import room
+
+    missing = (error.needed or 0) - (error.free or 0)
+    keep = upkeep.kept_names(settings.keep, settings)
+    found = room(settings.cache, Path(error.place), missing, keep)
+    if found is None:
+        return
+    unused = duration(found.unused)
+    others = [line for line in (error.hint or "").splitlines() if "DIR" in line]
+    command = f"oci-pull cache prune --older-than {unused}{_of_the_cache(settings)} --dry-run"
+    error.explain(
+        f"{size(found.frees)} of models that were not used for {unused} can go",
+        hint="\n".join([command, *others]),
+    )
+
+
+def _say_what_is_there(error: NotCached, settings: Settings) -> None:
+    from oci_pull.verbs.advice import is_begun, near
+
+    if is_begun(settings.cache, error.wanted):
+        error.explain("a download of it was begun, and is not finished")
+    elif name := near(settings.cache, error.wanted):
+        error.explain(f"a name that is there: {name}", hint=f"oci-pull --offline {name}")
+
+
+def _of_the_cache(settings: Settings) -> str:
+    """The option that names the cache where only the command line did."""
+    is_typed = settings.origins.get("cache_dir", "").startswith("-")
+    return f" --cache-dir {shlex.quote(str(settings.cache))}" if is_typed else ""
