@@ -14,7 +14,7 @@ from oci_pull.cli.advice import advise
 from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.cache import cache
 from oci_pull.cli.doctor import report_json, report_text
-from oci_pull.cli.failure import report
+from oci_pull.cli.failure import report, unexpected
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
 from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, Given, takes
@@ -67,8 +67,7 @@ def _run(words: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: a line, not a traceback
-        output.tell(f"error: unexpected {type(error).__name__}: {error}")
-        output.tell("  try: report this, with the command that caused it")
+        report(unexpected(error), sys.stderr)
         return 1
     return 0
 
@@ -117,8 +116,8 @@ def pull(
 def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
     """Tell a failure in the wanted forms; a cancel becomes the signal that asked for it."""
     if isinstance(error, Cancelled):
-        kept = f"{progress.totals.kept} in {settings.cache}"
-        error = CANCEL.error(f"interrupted; {kept}, the same command continues")
+        error = CANCEL.error("interrupted; the same command continues")
+        error.explain(f"{progress.totals.kept} in {settings.cache}")
     advise(error, settings)
     progress.fail(error)
     if settings.format == "json":

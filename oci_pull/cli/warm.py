@@ -113,7 +113,9 @@ def _tell(outcome: Outcome, settings: Settings, progress: Progress) -> None:
 def _meant(error: OciPullError) -> OciPullError:
     """A cancel becomes the signal that asked for it."""
     if isinstance(error, Cancelled):
-        return CANCEL.error("interrupted; what was fetched is kept, the same command continues")
+        stopped = CANCEL.error("interrupted; the same command continues")
+        stopped.explain("what was fetched is kept")
+        return stopped
     return error
 
 

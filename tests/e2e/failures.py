@@ -61,6 +61,7 @@ _SMOOTHED = (
     (r"[\d.]+ [kMGT]?B of 8.4 MB kept", "4.2 MB of 8.4 MB kept"),
     (r"[\d.]+ [kMGT]?B of that are here", "3.1 MB of that are here"),
     # They lie beside the models of whoever runs the tests.
+    (r"at \w+\.py, line \d+", "at space.py, line 40"),
     (r"curl -i http:", "curl -i https:"),
 )
 
@@ -125,6 +126,15 @@ def _ends_with(kind: type[errors.OciPullError]) -> Callable[[Scene], Scene]:
     return add
 
 
+# 1: unexpected
+
+
+@_ends_with(errors.OciPullError)
+def _surprise(stage: Stage) -> list[str]:
+    stage.user = lookups.a_surprise(stage.user)
+    return [stage.put()]
+
+
 # 2: usage
 
 
@@ -174,7 +184,7 @@ def _target_of_somebody_else(stage: Stage) -> list[str]:
 @_ends_with(errors.RepositoryUnknown)
 def _unknown_name(stage: Stage) -> list[str]:
     stage.put()
-    return [f"{stage.registry.address}/team/modle:v1"]
+    return [f"{stage.registry.address}/team/another:v1"]
 
 
 @_ends_with(errors.ManifestUnknown)

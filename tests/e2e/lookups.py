@@ -63,6 +63,15 @@ def getaddrinfo(host, port, *rest, **options):
 socket.getaddrinfo = getaddrinfo
 """
 
+_SURPRISE = """
+import shutil
+
+def disk_usage(path):
+    raise KeyError("f_frsize")
+
+shutil.disk_usage = disk_usage
+"""
+
 _HERE = "socket.getaddrinfo = here"
 
 _NEVER = """
@@ -113,6 +122,11 @@ def look_up_finds_it_here(command: Command) -> Command:
 def docker_hub_is_here(command: Command, port: int) -> Command:
     """Docker Hub answers at a port of this machine."""
     return _with(command, _HUB, port=port)
+
+
+def a_surprise(command: Command) -> Command:
+    """Python's own library raises what it never does."""
+    return _with(command, _SURPRISE)
 
 
 def look_up_hangs(command: Command) -> Command:

@@ -19,7 +19,7 @@ _PLANNED = events.Planned(
     ("told", "kept"),
     [([], "what was fetched is kept"), ([_PLANNED], "1.3 GB of 5.2 GB kept")],
 )
-def test_an_interruption_is_one_line_on_what_is_kept(told: list[events.Event], kept: str) -> None:
+def test_an_interruption_says_what_is_kept(told: list[events.Event], kept: str) -> None:
     stream = io.StringIO()
     progress = NoProgress(stream)
     for event in told:
@@ -27,7 +27,7 @@ def test_an_interruption_is_one_line_on_what_is_kept(told: list[events.Event], k
     settings = Settings.load({}, {"cache_dir": "/c"})
     error = _fail(Cancelled("stopped"), settings, progress)
     assert isinstance(error, Cancelled)
-    assert stream.getvalue() == f"interrupted; {kept} in /c, the same command continues\n"
+    assert stream.getvalue() == f"interrupted; the same command continues\n  {kept} in /c\n"
 
 
 def test_a_failure_is_told_on_both_streams_to_programs(capsys: pytest.CaptureFixture[str]) -> None:
