@@ -28,7 +28,6 @@ _FILES = [path for path in sorted((_DOCS / "recipes").rglob("*")) if path.is_fil
 #: Variables that are no options.
 _MORE = {f"{PREFIX}PASSWORD_FILE"}
 _COMMAND = re.compile(r"(?:^|[\s'\"|;])(oci-pull [^#\n]*)")
-_LINK = re.compile(r"\]\(([^)#]+)\)")
 
 
 def _text(path: Path) -> str:
@@ -131,14 +130,6 @@ def test_the_configurations_of_fleets_name_mirrors() -> None:
         for table in tomllib.loads(block)["registry"].values():
             for mirror in table["mirrors"]:
                 Mirror.parse(mirror if isinstance(mirror, str) else mirror["url"])
-
-
-@pytest.mark.parametrize(
-    "path", [path for path in _FILES if path.suffix == ".md"], ids=lambda path: path.name
-)
-def test_links_lead_somewhere(path: Path) -> None:
-    links = [link for link in _LINK.findall(path.read_text()) if "://" not in link]
-    assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 def test_a_line_of_the_crontab_has_its_five_times() -> None:
