@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo fmt lint types layers unit integration e2e e2e-vllm test check cover bench fuzz completions man build installs sbom clean
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e e2e-vllm test check cover bench fuzz pictures completions man build installs sbom clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -76,6 +76,9 @@ fuzz: setup ## Search for input that breaks a parser, FUZZ_SECONDS=600 for each
 	$(RUN) -m pip install --quiet atheris
 	for target in archive manifest challenge; do \
 	  $(RUN) -m tests.fuzz.run $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+pictures: setup ## Draw what a terminal shows of real pulls, for the pages
+	@$(RUN) -m tests.screens docs/pictures
 
 completions: setup ## Write the completions of bash, zsh and fish from the commands as they are
 	@$(RUN) -m oci_pull.cli.manual completions

@@ -1,6 +1,6 @@
 """Pictures of terminal sessions for the pages, from real runs.
 
-    python -m tests.screens docs/pictures
+python -m tests.screens docs/pictures
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from tests.fakes.registry import BlobFaults, FakeRegistry
 from tests.screens.terminal import Terminal, running, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from tests.content import Artifact, Content
 
@@ -98,9 +99,13 @@ class Stage:
         text = text.replace(str(self.home), "~").replace(self.registry.address, f"{host}:5000")
         text = text.replace(f"{host}+{port}", f"{host}+5000")
         for pattern, instead in _NEVER_THE_SAME:
-            text = pattern.sub(lambda m, by=instead: by.rjust(len(m[0])), text)
+            text = pattern.sub(partial(_in_its_place, instead), text)
         text = re.sub("[━╸─]+", lambda m: f"{'━' * 5}{'─' * (len(m[0]) - 5)}", text)
         return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def _in_its_place(text: str, match: re.Match[str]) -> str:
+    return text.rjust(len(match[0]))
 
 
 _NEVER_THE_SAME = (

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pyte
-from rich._export_format import CONSOLE_SVG_FORMAT  # noqa: PLC2701 - its public use is to be changed
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
