@@ -17,8 +17,9 @@ from oci_pull.pull import PullResult
 #: that twenty minutes are some sixty lines and what follows one a minute. Never a longer silence.
 _OFTEN, _SELDOM = 10.0, 60.0
 _SHARE = 20
-#: Files below this get no line of their own (bytes).
+#: Files below this get no line of their own (bytes), nor does any of more than so many.
 _SMALL = 10_000_000
+_MANY = 24
 
 
 class PlainProgress:
@@ -62,10 +63,13 @@ class PlainProgress:
         """Every line stays."""
 
     def _is_told(self, event: events.Event) -> bool:
-        """Whether it is neither said already nor about a file that nobody waits for."""
+        """Whether it is neither said already nor about one of the files that nobody counts."""
         kinds = events.Committed | events.Reused | events.Unpacking
-        is_small = isinstance(event, kinds) and event.size < _SMALL
-        return not is_small and self._repeats.is_new(event)
+        planned = self.totals.planned
+        is_one_of_many = planned is not None and planned.blobs > _MANY
+        if isinstance(event, kinds) and (is_one_of_many or event.size < _SMALL):
+            return False
+        return self._repeats.is_new(event)
 
     def _beat(self) -> None:
         """A line that says how far it is, and that it is alive, whatever it waits for."""

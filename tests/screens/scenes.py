@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.builders import docker_v02
-from tests.e2e.command import PATH
+from tests.e2e.command import PATH, SCRIPT
 from tests.e2e.models import put, weights
 from tests.fakes.registry import BlobFaults, FakeRegistry
 from tests.screens.terminal import Terminal, running, terminal
@@ -47,7 +47,7 @@ class Stage:
     def environment(self) -> dict[str, str]:
         """Of a person with an empty home, whose names are those of the registry."""
         return {
-            "PATH": PATH,
+            "PATH": f"{SCRIPT.parent}:{PATH}",
             "HOME": str(self.home),
             "TERM": "xterm-256color",
             "LC_ALL": "C.UTF-8",
@@ -78,6 +78,12 @@ class Stage:
         program = [sys.executable, "-m", "oci_pull", *words, _NAME]
         with running(program, self.terminal, self.environment) as process:
             yield process.pid
+
+    def shell(self, line: str) -> None:
+        """A line is typed for a shell, and runs to its end."""
+        self.terminal.type(f"$ {line}\r\n")
+        with running(["/bin/sh", "-c", line], self.terminal, self.environment) as process:
+            process.wait()
 
     def whole(self, *words: str) -> None:
         """It runs to its end."""
@@ -117,6 +123,7 @@ _NEVER_THE_SAME = (
     (re.compile(r"(?<=\()\d+\.\d s(?=\))"), "0.3 s"),
     (re.compile(r" *(\d+ s left|\d+:\d\d(:\d\d)? left|>1 day)"), ""),
     (re.compile(r"(?<=of )model-\d+-of"), "model-00001-of"),
+    (re.compile(r"(?<=verified )model-\d+-of"), "model-00001-of"),
     (re.compile(r"(?<=in )(\d+(\.\d)? s|\d+:\d\d)"), "0.3 s"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-11-23T14:02:10Z"),
 )
@@ -186,6 +193,22 @@ def narrow(on: Stage) -> None:
         on.until("total", "━")
 
 
+def piped(on: Stage) -> None:
+    """Nobody is there to see bars: a log has whole lines."""
+    on.shell(f"oci-pull {_NAME} 2>&1 | cat")
+    on.until("Ready")
+    on.shell(f"oci-pull {_NAME} 2>&1 | cat")
+    on.until("Up to date")
+
+
+def captured(on: Stage) -> None:
+    """What a script gets, and what its user sees."""
+    on.shell(f'echo "[$(oci-pull -q {_NAME})]"')
+    on.until("]")
+    on.shell(f'echo "[$(oci-pull {_NAME})]"')
+    on.until("Up to date", "]")
+
+
 def moving(on: Stage) -> None:
     """A first pull at a rate that a line could have."""
     with on.pull("--limit-rate", "12M"):
@@ -198,5 +221,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], dict[str, int]]] = {
     "interrupted-and-resumed": (interrupted, {}),
     "unchanged": (unchanged, {}),
     "eighty-columns": (first, {"columns": 80}),
+    "piped": (piped, {"columns": 120}),
+    "captured": (captured, {}),
     "narrow": (narrow, {"columns": 40, "rows": 10}),
 }

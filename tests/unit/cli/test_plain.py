@@ -135,3 +135,10 @@ def test_a_thousand_small_files_are_no_thousand_lines() -> None:
         log.on(events.Unpacking("x.tar", 900, events.Counter()))
     log.on(events.Committed("model.safetensors", A, 90_000_000))
     assert log.lines == ["verified model.safetensors  90.0 MB"]
+
+
+@pytest.mark.parametrize(("blobs", "lines"), [(24, 2), (25, 1)])
+def test_nor_are_two_hundred_shards(blobs: int, lines: int) -> None:
+    log = _Log()
+    log.on(planned(10**12, blobs), events.Committed("model.safetensors", A, 90_000_000))
+    assert len(log.lines) == lines
