@@ -20,6 +20,7 @@ def test_a_screen_is_as_it_was(name: str, pytestconfig: pytest.Config) -> None:
     play, size = SCENES[name]
     with stage(**size) as on:
         play(on)
+        on.terminal.settle()
         found = on.smoothed(on.terminal.text)
     path = _GOLDEN / f"{name}.txt"
     if pytestconfig.getoption(UPDATE):

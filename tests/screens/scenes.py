@@ -74,21 +74,23 @@ class Stage:
     @contextmanager
     def pull(self, *words: str) -> Iterator[int]:
         """The command line is typed, and runs; its process id."""
-        self.terminal.type(f"$ oci-pull {' '.join((*words, _NAME))}\r\n")
+        self.terminal.type(f"$ oci-pull {' '.join((*words, _NAME))}\n")
         program = [sys.executable, "-m", "oci_pull", *words, _NAME]
         with running(program, self.terminal, self.environment) as process:
             yield process.pid
 
     def shell(self, line: str) -> None:
         """A line is typed for a shell, and runs to its end."""
-        self.terminal.type(f"$ {line}\r\n")
+        self.terminal.type(f"$ {line}\n")
         with running(["/bin/sh", "-c", line], self.terminal, self.environment) as process:
             process.wait()
+        self.terminal.settle()
 
     def whole(self, *words: str) -> None:
         """It runs to its end."""
         with self.pull(*words) as pid:
             os.waitpid(pid, 0)
+        self.terminal.settle()
 
     def until_held(self) -> None:
         """Eight shards are on their way, and the rates are known."""
@@ -111,20 +113,24 @@ class Stage:
 
 
 def _in_its_place(text: str, match: re.Match[str]) -> str:
-    return text.rjust(len(match[0]))
+    """As wide as what was there, where that is a column."""
+    return text.rjust(len(match[0])) if match[0].startswith(" ") else text
 
 
 _NEVER_THE_SAME = (
     (re.compile(r"(?<=free )\d+(\.\d)? [kMGT]?B"), "412.0 GB"),
-    (re.compile(r" *\d+(\.\d)? [kMG]?B/s"), "81.0 MB/s"),
+    (re.compile(r"(?<=[(])\d+(\.\d)? [kMG]?B/s"), "81.0 MB/s"),
+    (re.compile(r"(?<=at )\d+(\.\d)? [kMG]?B/s"), "81.0 MB/s"),
+    (re.compile(r" +\d+(\.\d)? [kMG]?B/s"), "81.0 MB/s"),
     (re.compile(r" *\d+%"), "42%"),
-    (re.compile(r"\d+\.\d(?= MB( of| at| were| already|, free)|/\d)"), "5.0"),
+    (re.compile(r"\d+\.\d(?= MB( of| at| were| already|, free))"), "5.0"),
+    (re.compile(r" +\d+\.\d(?=/\d)"), "5.0"),
     (re.compile(r"retry +\d/8"), "retry 2/8"),
     (re.compile(r"(?<=\()\d+\.\d s(?=\))"), "0.3 s"),
     (re.compile(r" *(\d+ s left|\d+:\d\d(:\d\d)? left|>1 day)"), ""),
     (re.compile(r"(?<=of )model-\d+-of"), "model-00001-of"),
     (re.compile(r"(?<=verified )model-\d+-of"), "model-00001-of"),
-    (re.compile(r"(?<=in )(\d+(\.\d)? s|\d+:\d\d)"), "0.3 s"),
+    (re.compile(r"(?<= in )(\d+(\.\d)? s|\d+:\d\d)"), "0.3 s"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-11-23T14:02:10Z"),
 )
 

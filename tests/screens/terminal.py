@@ -36,6 +36,7 @@ class Terminal:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
+        self._settled = 0
         self._ours, self.theirs = pty.openpty()
         termios.tcsetwinsize(self.theirs, (rows, columns))
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -49,9 +50,15 @@ class Terminal:
                     self._stream.feed(chunk)
 
     def type(self, text: str) -> None:
-        """Show what somebody typed, without sending it to anybody."""
-        with self._lock:
-            self._stream.feed(text.encode())
+        """Show what somebody typed, behind what was written before."""
+        os.write(self.theirs, text.encode())
+
+    def settle(self) -> None:
+        """Everything that was written is on the screen."""
+        self._settled += 1
+        title = f"settled {self._settled}"
+        os.write(self.theirs, f"\x1b]0;{title}\x07".encode())
+        self.until(lambda _: self._screen.title == title, title)
 
     @property
     def text(self) -> str:
