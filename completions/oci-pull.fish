@@ -24,7 +24,7 @@ function __oci_pull_in
             case --
                 test "$found" = first; and set found pull
                 break
-            case -o --output --cache-dir --layout --link-mode --include --exclude --platform --select --root -j --jobs --limit-rate --retries --stall-timeout --connect-timeout --max-wait --lock-timeout --timeout --max-bytes --config --authfile -u --username --mirror --ca-file --client-cert --client-key --proxy --default-registry --format --progress --color --max-size --metrics-file --jitter --older-than --keep
+            case -o --output --cache-dir --layout --link-mode --include --exclude --platform --select --root -j --jobs --limit-rate --retries --stall-timeout --connect-timeout --max-wait --lock-timeout --timeout --max-bytes --config --authfile -u --username --mirror --ca-file --client-cert --client-key --proxy --default-registry --digest-file --format --progress --color --max-size --metrics-file --jitter --older-than --keep
                 set skip 1
             case '-*'
             case '*'
@@ -94,6 +94,8 @@ complete -c oci-pull -n '__oci_pull_in first pull login warm plan inspect doctor
 complete -c oci-pull -n '__oci_pull_in first pull login warm plan inspect doctor "cache verify"' -l insecure -d 'do not verify the registry\'s certificate'
 complete -c oci-pull -n '__oci_pull_in first pull login warm plan inspect doctor "cache verify"' -l proxy -x -d 'reach everything through this'
 complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cache rm" "cache prune" "cache verify" "cache path"' -l default-registry -x -a '(__oci_pull_known registries)' -d 'where a name without a host is'
+complete -c oci-pull -n '__oci_pull_in first pull warm plan "cache path"' -l require-digest -d 'refuse a tag without a digest'
+complete -c oci-pull -n '__oci_pull_in first pull plan' -l digest-file -r -F -d 'write REFERENCE@DIGEST there, to pull that again'
 complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cache ls" "cache df" "cache rm" "cache prune" "cache verify" "cache path"' -l format -x -a 'path text json' -d 'stdout: path, text or json'
 complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cache verify"' -l progress -x -a 'auto bar plain json none' -d 'stderr: auto, bar, plain, json or none'
 complete -c oci-pull -n '__oci_pull_in first pull login logout warm plan inspect doctor "cache verify"' -s q -l quiet -d 'nothing but errors'

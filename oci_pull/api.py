@@ -59,6 +59,7 @@ class Options(TypedDict, total=False):
     insecure: bool
     proxy: str
     default_registry: str
+    require_digest: bool
     config: str | Path | None
 
 

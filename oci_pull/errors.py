@@ -14,7 +14,7 @@
     +-- PackagingError                 9  NotAModel Unsupported UnsupportedDigest SeveralVariants
     |                                     SeveralRoots PlatformUnknown EndlessParents
     +-- RefusedError                  10  UnsafePath UnsafeArchive PathConflict PickleOnly
-    |                                     RedirectRefused RegistryBlocked
+    |                                     RedirectRefused RegistryBlocked DigestRequired
     +-- Busy                          11
     +-- NotCached                     12
     +-- Cancelled                    130
@@ -343,6 +343,10 @@ class RedirectRefused(RefusedError):
 
 class RegistryBlocked(RefusedError):
     """This machine is set up to fetch nothing from there."""
+
+
+class DigestRequired(RefusedError):
+    """A tag may be moved, and only what a digest names is wanted."""
 
 
 class Busy(OciPullError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from oci_pull.errors import (
     AccessError,
+    DigestRequired,
     DiskError,
     IntegrityError,
     InvalidManifest,
@@ -24,7 +25,7 @@ from oci_pull.oci.descriptor import Descriptor, Platform
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.index import MAX_DEPTH, candidates, only
 from oci_pull.oci.manifest import Document, Index, Manifest, parse_document
-from oci_pull.oci.reference import Locator, Reference
+from oci_pull.oci.reference import LayoutReference, Locator, Reference
 from oci_pull.packaging.detect import planner_for
 from oci_pull.packaging.layer import annotated_size
 from oci_pull.packaging.layout import FromBlob, Layout, arrange
@@ -78,6 +79,8 @@ class Request:
     #: Where the registry cannot be reached, what the tag was last seen to be is good enough.
     stale_ok: bool = False
     keep_archives: bool = False
+    #: A tag alone is refused.
+    require_digest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,10 @@ def resolve(request: Request, shelves: Shelves) -> Resolution:
         NotFoundError, AccessError, TransferError: the registry did not give it.
         InvalidManifest, PlatformUnknown, SeveralVariants: it gave something else.
         NotCached: offline, and not in the cache.
+        DigestRequired: it is a tag, and that is not good enough; nobody was asked.
     """
+    if request.require_digest and request.reference.digest is None:
+        raise _unpinned(request.reference, shelves)
     try:
         first = named_document(request, shelves)
     except TransferError as error:
@@ -146,6 +152,15 @@ def resolve(request: Request, shelves: Shelves) -> Resolution:
             raise
         return _last_seen(request, shelves, error)
     return Resolution(first.descriptor.digest, first, meant(first, request, shelves))
+
+
+def _unpinned(reference: Locator, shelves: Shelves) -> DigestRequired:
+    hint = f"oci-pull inspect {reference}  says what it is now"
+    if known := shelves.references.recall(reference):
+        hint = f"oci-pull {replace(reference, digest=known)}  is what it was last seen to be"
+    if isinstance(reference, LayoutReference) and reference.is_archive:
+        hint = "an archive has no @DIGEST: unpack it, and  oci-pull oci:DIR@DIGEST"
+    return DigestRequired(f"{reference} is a tag without a digest", hint=hint)
 
 
 def _last_seen(request: Request, shelves: Shelves, error: TransferError) -> Resolution:

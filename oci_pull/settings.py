@@ -190,6 +190,12 @@ class Settings:
     default_registry: str = _option(
         DOCKER_HUB, Option(as_text, "HOST", "registry", "where a name without a host is")
     )
+    require_digest: bool = _option(
+        default=False, option=Option(as_boolean, "", "trust", "refuse a tag without a digest")
+    )
+    digest_file: Path | None = _option(
+        None, Option(as_path, "FILE", "trust", "write REFERENCE@DIGEST there, to pull that again")
+    )
     format: str = _option(
         "path", Option(one_of(*FORMATS), "FORMAT", "output", "stdout: path, text or json")
     )

@@ -269,4 +269,5 @@ def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Reque
         offline=is_offline,
         stale_ok=settings.stale_ok,
         keep_archives=settings.keep_archives,
+        require_digest=settings.require_digest,
     )

@@ -17,7 +17,7 @@ from oci_pull.cli.doctor import report_json, report_text
 from oci_pull.cli.failure import report, unexpected
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
-from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, Given, takes
+from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, TRUST, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.plan import plan_json, plan_text
 from oci_pull.cli.progress import Progress
@@ -27,6 +27,7 @@ from oci_pull.cli.warm import warm
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
 from oci_pull.packaging.servable import serve_command
 from oci_pull.settings import Settings
+from oci_pull.verbs.pins import Pins
 from oci_pull.workshop import locate
 
 app = typer.Typer(
@@ -97,19 +98,22 @@ def pull(
     settings = _load(given, references)
     if settings.output and len(references) > 1:
         raise InvalidSetting("one -o DIR cannot hold several models")
-    code = 0
+    code, pins = 0, Pins(settings.digest_file)
     for reference in references:
         progress = make_progress(settings)
         try:
+            pins.check(locate(reference, settings))
             if dry_run:
-                _show_plan(reference, settings, progress)
+                _show_plan(reference, settings, progress, pins)
             else:
-                _pull(reference, settings, progress)
+                _pull(reference, settings, progress, pins)
         except OciPullError as error:
             failure = _fail(error, settings, progress)
             code = code or failure.exit_code
             if isinstance(failure, Cancelled):
                 break
+    if not code:
+        pins.write()
     raise typer.Exit(code)
 
 
@@ -125,10 +129,11 @@ def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPul
     return error
 
 
-def _pull(reference: str, settings: Settings, progress: Progress) -> None:
+def _pull(reference: str, settings: Settings, progress: Progress, pins: Pins) -> None:
     begun = time.monotonic()
     result = api.pull(reference, settings=settings, observer=progress, cancel=CANCEL)
     seconds = time.monotonic() - begun
+    pins.add(result.reference, result.digest)
     progress.succeed(result, seconds)
     output.emit_result(result, seconds, settings.format)
     is_seen = sys.stdout.isatty() and sys.stderr.isatty() and not settings.quiet
@@ -137,15 +142,23 @@ def _pull(reference: str, settings: Settings, progress: Progress) -> None:
 
 
 @app.command()
-@takes((*SELECTION, *NETWORK, "cache_dir", "offline", *OUTPUT))
+@takes((*SELECTION, *NETWORK, *TRUST, "cache_dir", "offline", *OUTPUT))
 def plan(reference: OneReference, *, given: Given) -> None:
     """Say what a pull would fetch, reuse and leave out; nothing is written."""
     settings = _load(given, [reference])
-    _checked(settings, lambda progress: _show_plan(reference, settings, progress))
+    pins = Pins(settings.digest_file)
+
+    def show(progress: Progress) -> None:
+        pins.check(locate(reference, settings))
+        _show_plan(reference, settings, progress, pins)
+        pins.write()
+
+    _checked(settings, show)
 
 
-def _show_plan(reference: str, settings: Settings, progress: Progress) -> None:
+def _show_plan(reference: str, settings: Settings, progress: Progress, pins: Pins) -> None:
     found = api.plan(reference, settings=settings, observer=progress, cancel=CANCEL)
+    pins.add(found.reference, found.digest)
     render = plan_json if settings.format == "json" else plan_text
     output.emit(render(found))
 
@@ -210,7 +223,7 @@ def _show_report(
 
 
 @cache.command("path")
-@takes((*SELECTION, "cache_dir", "default_registry", "config", "format", "color"))
+@takes((*SELECTION, "cache_dir", "default_registry", "require_digest", "config", "format", "color"))
 def cache_path(
     reference: OneReference,
     *,

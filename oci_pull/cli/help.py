@@ -29,6 +29,7 @@ GROUPS = {
     "what": "What is taken",
     "how": "How it is fetched",
     "registry": "Which registry",
+    "trust": "What is trusted",
     "output": "What is said",
 }
 

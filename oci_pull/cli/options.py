@@ -17,6 +17,8 @@ NETWORK = (
 )  # fmt: skip
 #: Which of several models, and which of its files.
 SELECTION = ("include", "exclude", "allow_pickle", "datasets", "platform", "select", "root")
+#: What counts of what a tag may be moved to.
+TRUST = ("require_digest", "digest_file")
 #: What is said on which stream.
 OUTPUT = ("format", "progress", "quiet", "color")
 #: Everything.

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @takes((*NETWORK, "cache_dir", "keep_archives", "max_bytes", "no_space_check", "lock_timeout",
-        *OUTPUT))  # fmt: skip
+        "require_digest", *OUTPUT))  # fmt: skip
 def warm(
     words: Annotated[
         list[str],

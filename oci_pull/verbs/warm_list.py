@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from oci_pull.errors import InvalidSetting, UsageError
 from oci_pull.settings import OPTIONS, flag_of
 
-#: What may be said of one line: which files, of which variant. The rest is for all of them.
+#: What may be said of one line: which files, of which variant, and what of it is trusted. The rest
+#: is for all of them.
 LINE_OPTIONS = (
     "include", "exclude", "allow_pickle", "datasets", "platform", "select", "root",
+    "require_digest",
 )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def _pull(text: str, *, is_weighted: bool) -> PullResult:
     if not is_weighted:
         settings = replace(settings, exclude=(*settings.exclude, *_WEIGHTS))
     locator = parse_locator(text, default_registry=settings.default_registry)
-    if locator.moving_tag is None:
+    if locator.moving_tag is None or settings.require_digest:
         return pull(locator, settings=settings, observer=Lines(), cancel=_Task())
     return _pull_agreed(locator, settings)
 

@@ -14,10 +14,12 @@ import pytest
 from oci_pull import api, events, upkeep
 from oci_pull.errors import (
     Cancelled,
+    DigestRequired,
     InconsistentModel,
     InvalidSetting,
     NotAModel,
     NotCached,
+    NotFoundError,
     NotWritable,
     PathConflict,
     PickleOnly,
@@ -557,3 +559,37 @@ def test_a_path_is_found_where_nothing_can_be_written_and_a_dry_run_says_what_it
     with pytest.raises(NotWritable) as caught:
         api.plan(reference, settings=settings)
     assert "TMPDIR" in (caught.value.hint or "")
+
+
+def test_a_tag_alone_is_refused_before_anybody_is_asked(put: Put, settings: Settings) -> None:
+    reference = put(docker_v02(_MODEL))
+    digest = api.plan(reference, settings=settings).digest
+    name = reference.removesuffix(":v1")
+    put.forget()
+    strict = settings.with_options({"require_digest": True})
+    for ask in (api.pull, api.plan):
+        with pytest.raises(DigestRequired) as caught:
+            ask(reference, settings=strict)
+        assert caught.value.hint == f"oci-pull inspect {reference}  says what it is now"
+    with pytest.raises(NotFoundError):
+        api.pull(f"{name}@{digest}", settings=strict)
+
+
+def test_the_digest_that_a_tag_was_last_seen_with_is_in_the_hint(
+    put: Put, settings: Settings
+) -> None:
+    reference = put(docker_v02(_MODEL))
+    found = api.pull(reference, settings=settings)
+    with pytest.raises(DigestRequired) as caught:
+        api.pull(reference, settings=settings, require_digest=True)
+    assert caught.value.hint
+    pinned = caught.value.hint.split()[1]
+    assert pinned == f"{reference}@{found.digest}"
+    assert api.pull(pinned, settings=settings, require_digest=True).unchanged
+    assert api.inspect(reference, settings=settings, require_digest=True).plan
+
+
+def test_an_archive_has_no_digest_to_require(settings: Settings) -> None:
+    with pytest.raises(DigestRequired) as caught:
+        api.pull("oci-archive:/x.tar:v1", settings=settings, require_digest=True)
+    assert "oci:DIR@DIGEST" in (caught.value.hint or "")

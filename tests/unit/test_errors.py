@@ -63,6 +63,7 @@ TABLE = {
     "PickleOnly": (10, "pickle_only", False),
     "RedirectRefused": (10, "redirect_refused", False),
     "RegistryBlocked": (10, "registry_blocked", False),
+    "DigestRequired": (10, "digest_required", False),
     "Busy": (11, "busy", True),
     "NotCached": (12, "not_cached", False),
     "Cancelled": (130, "cancelled", True),

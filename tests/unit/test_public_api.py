@@ -23,7 +23,7 @@ _NAMES = {
     "__version__",
 }
 #: Options that only make sense on a command line.
-_COMMAND_LINE_ONLY = {"format", "progress", "quiet", "color"}
+_COMMAND_LINE_ONLY = {"digest_file", "format", "progress", "quiet", "color"}
 
 
 def test_the_package_exports_what_is_promised_and_nothing_else() -> None:

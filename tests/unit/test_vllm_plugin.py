@@ -20,6 +20,7 @@ import oci_pull
 from oci_pull.errors import (
     Cancelled,
     ConnectionFailed,
+    DigestRequired,
     InvalidReference,
     InvalidSetting,
     ManifestUnknown,
@@ -432,12 +433,14 @@ def test_the_log_is_there_before_vllm_opens_it(vllm: Vllm) -> None:
         (MODEL, "team/Model", {}, InvalidReference, "'team/Model': 'Model' cannot be part of"),
         (MODEL, "127.0.0.1:1/team/model", {"OCI_PULL_RETRIES": "0"}, ConnectionFailed, ""),
         (MODEL, "{name}:v1", {"OCI_PULL_JOBS": "many"}, InvalidSetting, "OCI_PULL_JOBS: "),
+        (MODEL, "{name}:v1", {"OCI_PULL_REQUIRE_DIGEST": "1"}, DigestRequired,
+         "a tag without a digest. Try: oci-pull inspect "),
         (GGUF, "{name}:v1", {}, Unsupported,
          "this vLLM does not read that. Try: pip install vllm-gguf-plugin in the environment of"),
         (ADAPTER, "{name}:v1", {}, Unsupported,
          "an adapter: serve its base model, load this beside it (/"),
     ],
-    ids=["tag", "name", "registry", "setting", "gguf", "adapter"],
+    ids=["tag", "name", "registry", "setting", "policy", "gguf", "adapter"],
 )  # fmt: skip
 def test_a_failure_is_one_line(
     artifact: Artifact,
