@@ -99,6 +99,7 @@ complete -c oci-pull -n '__oci_pull_in first pull plan' -l digest-file -r -F -d 
 complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cache ls" "cache df" "cache rm" "cache prune" "cache verify" "cache path"' -l format -x -a 'path text json' -d 'stdout: path, text or json'
 complete -c oci-pull -n '__oci_pull_in first pull warm plan inspect doctor "cache verify"' -l progress -x -a 'auto bar plain json none' -d 'stderr: auto, bar, plain, json or none'
 complete -c oci-pull -n '__oci_pull_in first pull login logout warm plan inspect doctor "cache verify"' -s q -l quiet -d 'nothing but errors'
+complete -c oci-pull -n '__oci_pull_in first pull login warm plan inspect doctor "cache verify"' -s v -l verbose -d 'requests too; -vv: their headers'
 complete -c oci-pull -n '__oci_pull_in first pull login logout warm plan inspect doctor "cache ls" "cache df" "cache rm" "cache prune" "cache verify" "cache path"' -l color -x -a 'auto always never' -d 'colours: auto, always or never'
 complete -c oci-pull -n '__oci_pull_in first pull login logout warm plan inspect doctor "cache ls" "cache df" "cache rm" "cache prune" "cache verify" "cache path" cache' -s h -l help -d 'say what it does and takes'
 complete -c oci-pull -n '__oci_pull_in warm' -l max-size -x -d 'prune the cache to this afterwards'

@@ -60,6 +60,8 @@ class Options(TypedDict, total=False):
     proxy: str
     default_registry: str
     require_digest: bool
+    #: From 1 on, `observer` is told of requests too; from 2 on, of their headers.
+    verbose: int
     config: str | Path | None
 
 

@@ -97,7 +97,9 @@ def typed(entry: Entry, option: Option, home: Path | None) -> object:
 def _item(value: object, option: Option, file: Path, home: Path | None) -> object:
     match value:
         case bool() if option.is_switch:
-            return value
+            return option.parse(str(value))
+        case int() if option.is_counted:
+            return option.parse(str(value))
         case int() | float() if option.metavar in _COUNTED and not isinstance(value, bool):
             return option.parse(str(value))
         case dict() if option.metavar == "URL" and option.is_list:

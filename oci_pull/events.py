@@ -1,5 +1,9 @@
-"""What a pull tells its observer: frozen facts, and counters to be read at leisure."""
+"""What a pull tells its observer: frozen facts, and counters to be read at leisure.
 
+None of them ever holds a secret, or a URL with a query.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oci_pull.oci.digest import Digest
@@ -162,6 +166,66 @@ class LayingOut:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedUp:
+    """The cache was asked for a manifest (`verbose`)."""
+
+    digest: Digest
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """It is known as whom a registry is asked, and where that was found (`verbose`)."""
+
+    registry: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """A token service gave a token, now or earlier in this run (`verbose`)."""
+
+    registry: str
+    #: The `host:port` of the token service.
+    service: str
+    #: What the token allows, separated by spaces.
+    scope: str
+    is_cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A server answered a request (`verbose`)."""
+
+    method: str
+    #: With the path of what was asked of a registry; the host alone of wherever that leads.
+    url: str
+    status: int
+    #: From the request to the head of the reply.
+    seconds: float
+    #: What the server says of the body, in bytes.
+    size: int | None
+    #: How whoever runs the server finds the request; empty where it does not say.
+    request_id: str
+    #: The host that it redirects to; empty where it does not.
+    leads_to: str
+    #: The headers, from `verbose` 2 on. Values that could be a secret are `***`.
+    sent: Mapping[str, str]
+    received: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request that there was no reply to (`verbose`)."""
+
+    method: str
+    url: str
+    seconds: float
+    #: The kind of failure, in one word.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A moment has passed: time to look at the counters. Always from the thread that waits."""
 
@@ -188,6 +252,11 @@ Event = (
     | Committed
     | Unpacking
     | LayingOut
+    | LookedUp
+    | Identified
+    | Authorized
+    | Answered
+    | Unanswered
     | Tick
     | Warned
 )

@@ -36,6 +36,8 @@ class Option:
     short: str = ""
     #: May be given several times; separated by commas in the environment.
     is_list: bool = False
+    #: A switch that may be given several times, each of which adds to it.
+    is_counted: bool = False
 
     @property
     def is_switch(self) -> bool:
@@ -50,6 +52,11 @@ def as_boolean(text: str) -> bool:
     if text.lower() in _NO:
         return False
     raise ValueError("it is yes or no")
+
+
+def as_level(text: str) -> int:
+    """Parse a number from 0 on, or yes or no; raises `ValueError`."""
+    return int(text) if text.isdigit() else int(as_boolean(text))
 
 
 def seconds(text: str) -> float:

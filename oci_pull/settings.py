@@ -18,6 +18,7 @@ from oci_pull.options import (
     Option,
     as_boolean,
     as_count,
+    as_level,
     as_mirror,
     as_number,
     as_pair,
@@ -205,6 +206,12 @@ class Settings:
     )
     quiet: bool = _option(
         default=False, option=Option(as_boolean, "", "output", "nothing but errors", short="-q")
+    )
+    verbose: int = _option(
+        0,
+        Option(
+            as_level, "", "output", "requests too; -vv: their headers", short="-v", is_counted=True
+        ),
     )
     color: str = _option(
         "auto", Option(one_of(*COLORS), "WHEN", "output", "colours: auto, always or never")

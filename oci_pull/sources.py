@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     MakeGuard = Callable[[Trust], Guard]
     from oci_pull.adapters.credentials.chain import Credentials
+    from oci_pull.adapters.registry.disclosure import Disclosure
     from oci_pull.adapters.registry.endpoint import Endpoint
     from oci_pull.adapters.registry.http import Network
     from oci_pull.adapters.registry.mirrors import Place as MirrorPlace
@@ -76,7 +77,9 @@ class Sources:
             return LayoutSource.at(locator, scratch, self._stack)
         credentials = make_credentials(settings, self._warn, locator.host, self._cancel)
         guard = self._lead.guard
-        build = _Builder(settings, credentials, self._stack, self._user_agent, guard)
+        build = _Builder(
+            settings, credentials, self._stack, self._user_agent, self._observer, guard
+        )
         return build.repository(locator, settings.registry(locator.host), self._warn)
 
     def parent(self, reference: Reference) -> Source:
@@ -99,6 +102,7 @@ class Sources:
             make_credentials(settings, self._warn, cancel=self._cancel),
             self._stack,
             self._user_agent,
+            self._observer,
             lambda trust: Guard(trust, self._lead.allow),
         )
         return build.repository(reference, find(reference.host), self._warn)
@@ -128,14 +132,15 @@ def open_repository(
     reference: Reference,
     settings: Settings,
     credentials: "Credentials",
-    warn: Callable[[str], None],
+    observer: Observer,
     stack: ExitStack,
     *,
     user_agent: str,
 ) -> Source:
     """The registry of a reference through its mirrors, asked with credentials that are known."""
-    build = _Builder(settings, credentials, stack, user_agent)
-    return build.repository(reference, settings.registry(reference.host), warn)
+    build = _Builder(settings, credentials, stack, user_agent, observer)
+    said = settings.registry(reference.host)
+    return build.repository(reference, said, lambda message: observer.on(Warned(message)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,7 @@ class _Builder:
     credentials: "Credentials"
     stack: ExitStack
     user_agent: str
+    observer: Observer
     #: Of the registry itself; others have their own.
     guard: "MakeGuard | None" = None
 
@@ -271,7 +277,8 @@ class _Builder:
         from oci_pull.adapters.registry.source import RegistrySource
 
         network = _network(self.settings, reference.host, site, said, self.user_agent)
-        client = make_client(network, guard(network.trust) if guard else None)
+        told = _disclosure(self.settings, self.observer)
+        client = make_client(network, guard(network.trust) if guard else None, told)
         self.stack.callback(client.close)
         host = canonical_host(reference.host)
         auth = RegistryAuth(
@@ -347,6 +354,7 @@ def open_registry(
     stack: ExitStack,
     *,
     repository: str = "",
+    observer: Observer,
     user_agent: str,
 ) -> "Endpoint":
     """A registry itself, not its mirrors, asked as `who`: as such, or about one repository."""
@@ -356,7 +364,8 @@ def open_registry(
     from oci_pull.adapters.registry.http import make_client
 
     site, said = _site_of(host, settings)
-    client = make_client(_network(settings, host, site, said, user_agent))
+    network = _network(settings, host, site, said, user_agent)
+    client = make_client(network, disclosure=_disclosure(settings, observer))
     stack.callback(client.close)
     auth = RegistryAuth(
         host=host,
@@ -367,6 +376,12 @@ def open_registry(
         token_hosts=said.token_hosts,
     )
     return Endpoint(site, client, auth)
+
+
+def _disclosure(settings: Settings, observer: Observer) -> "Disclosure":
+    from oci_pull.adapters.registry.disclosure import Disclosure
+
+    return Disclosure.of(observer, settings.verbose)
 
 
 def find_network(host: str, settings: Settings, user_agent: str) -> "Network":

@@ -25,6 +25,7 @@ from oci_pull.adapters.hf_cache import HubCache
 from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.adapters.space import DiskSpace
+from oci_pull.adapters.told import ToldDocuments
 from oci_pull.errors import Cancelled, NotWritable, TimedOut, UsageError
 from oci_pull.events import Event
 from oci_pull.fetch import Engine
@@ -131,7 +132,7 @@ def workshop(
         engine = engine or engine_of(settings, settings.jobs_for(locator))
         shelves = Shelves(
             source=source,
-            documents=kept,
+            documents=ToldDocuments(kept, observer) if settings.verbose else kept,
             store=kept,
             layers=unpacked,
             images=seen,

@@ -7,6 +7,7 @@ from oci_pull import events
 from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.failure import report
 from oci_pull.cli.frame import Glyphs, Shown, frame
+from oci_pull.cli.requests import REQUESTS
 from oci_pull.cli.said import Repeats, described, how_it_went
 from oci_pull.cli.totals import Totals
 from oci_pull.errors import OciPullError, printable
@@ -33,6 +34,7 @@ _SAID = (
     events.Waiting,
     events.Restarted,
     events.Warned,
+    *REQUESTS,
 )
 
 

@@ -42,7 +42,8 @@ class Ink:
     @classmethod
     def of(cls, settings: Settings, stream: TextIO) -> Self:
         """What the settings, the environment and the stream call for."""
-        is_terminal = stream.isatty() and not settings.is_logged
+        is_plain = settings.is_logged or settings.progress == "plain"
+        is_terminal = stream.isatty() and not is_plain
         return cls(is_colored(settings.color, settings.color_variables, is_terminal=is_terminal))
 
     def line(self, text: str) -> str:

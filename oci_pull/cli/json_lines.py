@@ -72,7 +72,7 @@ def _facts(event: Any) -> dict[str, Any]:
     assert is_dataclass(event)
     facts = {each.name: getattr(event, each.name) for each in fields(event)}
     return {
-        key: value if isinstance(value, str | int | float) else str(value)
+        key: value if isinstance(value, str | int | float | dict | None) else str(value)
         for key, value in facts.items()
         if not isinstance(value, events.Counter)
     }

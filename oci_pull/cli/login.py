@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from functools import partial
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from oci_pull.cli import output
 from oci_pull.cli.color import Ink
 from oci_pull.cli.options import Given, takes
 from oci_pull.cli.password import asked_credential, interruptible
+from oci_pull.cli.plain import PlainProgress
+from oci_pull.cli.progress import NoProgress, Progress
 from oci_pull.settings import Settings
 
 _USER_AGENT = f"oci-pull/{__version__}"
@@ -24,7 +27,7 @@ _REACH = (
 Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="docker.io, ghcr.io, HOST:PORT")]
 
 
-@takes(("username", "password_stdin", "authfile", *_REACH, "config", "quiet", "color"))
+@takes(("username", "password_stdin", "authfile", *_REACH, "config", "quiet", "verbose", "color"))
 def login(registry: Registry, *, given: Given) -> None:
     """Keep a credential for a registry, once the registry has taken it."""
     from oci_pull.verbs import login as verb
@@ -34,7 +37,9 @@ def login(registry: Registry, *, given: Given) -> None:
     verb.registry_host(registry)
     with interruptible():
         who = asked_credential(settings, registry)
-        done = verb.login(registry, who, settings, warn, _USER_AGENT)
+        done = verb.login(
+            registry, who, settings, warn, observer=_observer(settings), user_agent=_USER_AGENT
+        )
     if not settings.quiet:
         output.tell(f"Logged in   {done.registry} as {done.username!r}, kept in {done.place}")
     if done.shadowed_by:
@@ -56,6 +61,13 @@ def logout(registry: Registry, *, given: Given) -> None:
         output.tell(f"Logged out  {done.registry}: {words}")
     if done.left:
         warn(f"{done.registry} is still asked as {done.left}")
+
+
+def _observer(settings: Settings) -> Progress:
+    """Who hears of requests, where that is wanted; there are no bytes to draw a bar of."""
+    if settings.quiet:
+        return NoProgress(sys.stderr)
+    return PlainProgress(sys.stderr, clock=time.monotonic, stamps=False)
 
 
 def _load(given: Given) -> Settings:

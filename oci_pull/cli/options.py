@@ -20,7 +20,7 @@ SELECTION = ("include", "exclude", "allow_pickle", "datasets", "platform", "sele
 #: What counts of what a tag may be moved to.
 TRUST = ("require_digest", "digest_file")
 #: What is said on which stream.
-OUTPUT = ("format", "progress", "quiet", "color")
+OUTPUT = ("format", "progress", "quiet", "verbose", "color")
 #: Everything.
 ALL = tuple(OPTIONS)
 
@@ -50,20 +50,28 @@ def takes(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[...,
 
 def _parameter(name: str, option: Option) -> inspect.Parameter:
     flags = [flag_of(name)]
-    if option.is_switch:
+    if option.is_switch and not option.is_counted:
         opposite = name.removeprefix("no_") if name.startswith("no_") else f"no_{name}"
         flags[0] += f"/{flag_of(opposite)}"
     if option.short:
         flags.append(option.short)
     kind: Any = str | None
-    if option.is_switch:
+    if option.is_counted:
+        kind = int | None
+    elif option.is_switch:
         kind = bool | None
     elif option.is_list:
         kind = list[str] | None
     described = f"{option.help} [{PREFIX}{name.upper()}]"
     annotation = Annotated[
         kind,
-        typer.Option(*flags, metavar=option.metavar or None, help=described, show_default=False),
+        typer.Option(
+            *flags,
+            metavar=option.metavar or None,
+            help=described,
+            show_default=False,
+            count=option.is_counted,
+        ),
     ]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oci_pull import events
+from oci_pull.cli.requests import REQUESTS
 from oci_pull.cli.units import duration, size
 from oci_pull.pull import PullResult
 
@@ -105,4 +106,5 @@ _WORDS: dict[type, Callable[[Any], tuple[str, str] | None]] = {
     events.Committed: lambda e: ("verified", f"{e.name}  {size(e.size)}"),
     events.Unpacking: lambda e: ("unpacking", f"{e.name}  {size(e.size)}"),
     events.Warned: lambda e: ("warning", e.message),
+    **REQUESTS,
 }

@@ -4,7 +4,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from oci_pull.errors import OciPullError, UsageError
-from oci_pull.events import Warned
 from oci_pull.oci.reference import LayoutReference, Locator
 from oci_pull.ports import Cancel, Observer, Source
 from oci_pull.settings import Settings
@@ -70,6 +69,7 @@ class Examination:
                 who,
                 stack,
                 repository=target.repository,
+                observer=self.observer,
                 user_agent=self.user_agent,
             )
             source = self._source(locator, identity, stack) if locator else None
@@ -93,7 +93,7 @@ class Examination:
                 locator,
                 self.settings,
                 identity.credentials,
-                lambda message: self.observer.on(Warned(message)),
+                self.observer,
                 stack,
                 user_agent=self.user_agent,
             )

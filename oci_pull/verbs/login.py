@@ -17,6 +17,7 @@ from oci_pull.errors import (
 from oci_pull.oci.credential import Anonymous, Basic, Credential
 from oci_pull.oci.descriptor import media_type
 from oci_pull.oci.reference import Reference, canonical_host
+from oci_pull.ports import Observer
 from oci_pull.settings import Settings
 from oci_pull.sources import make_credentials, open_registry
 
@@ -53,7 +54,13 @@ class LoggedOut:
 
 
 def login(
-    registry: str, who: Basic, settings: Settings, warn: Callable[[str], None], user_agent: str
+    registry: str,
+    who: Basic,
+    settings: Settings,
+    warn: Callable[[str], None],
+    *,
+    observer: Observer,
+    user_agent: str,
 ) -> LoggedIn:
     """The registry took the credential, and it is kept.
 
@@ -65,7 +72,7 @@ def login(
     """
     host = registry_host(registry)
     writer = _writer(settings)
-    _check(host, who, settings, user_agent)
+    _check(host, who, settings, observer, user_agent)
     if name := _own_helper(host, settings):
         helper = Helper(name)
         helper.store(host, who)
@@ -146,7 +153,7 @@ def _writer(settings: Settings) -> ConfigWriter:
     return ConfigWriter(mounted if is_mounted else directory / _FILE)
 
 
-def _check(host: str, who: Basic, settings: Settings, user_agent: str) -> None:
+def _check(host: str, who: Basic, settings: Settings, observer: Observer, user_agent: str) -> None:
     """The registry lets this credential in, or wants none.
 
     Raises:
@@ -154,7 +161,9 @@ def _check(host: str, who: Basic, settings: Settings, user_agent: str) -> None:
         TransferError: nobody answered, or no registry.
     """
     with ExitStack() as stack:
-        endpoint = open_registry(host, settings, who, stack, user_agent=user_agent)
+        endpoint = open_registry(
+            host, settings, who, stack, observer=observer, user_agent=user_agent
+        )
         response = endpoint.send("GET", "/v2/")
         stack.callback(response.close)
         kind = media_type(response.headers.get("Content-Type", ""))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _FILES = model()
 _ESCAPE = "\x1b"
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_COLOR = re.compile(r"\x1b\[(\d+;)?\d+m([\w: ]+)\x1b\[0m")
 _SLOW = ("httpx", "httpcore", "rich", "truststore")
 
 
@@ -218,19 +218,15 @@ def test_json_progress_is_json_to_the_end_of_a_failure(
         assert "event" in json.loads(line)
 
 
-def _forced(oci_pull: Command) -> Command:
-    """In an environment that asks for colours, as those of CI services do."""
-    return oci_pull.with_env(
-        FORCE_COLOR="1", CLICOLOR_FORCE="1", GITHUB_ACTIONS="true", TERM="xterm-256color"
-    )
-
-
 def _assert_plain(oci_pull: Command, *words: str) -> None:
-    run = oci_pull(*words)
-    assert _ESCAPE not in run.stdout
-    # A colour that was asked for is none that moves the cursor.
-    assert _ESCAPE not in _COLOR.sub("", run.stderr)
-    assert "\r" not in run.stdout + run.stderr
+    """Also where colours are forced, as some CI services do: of those there may be one a line."""
+    service = oci_pull.with_env(GITHUB_ACTIONS="true", TTY_COMPATIBLE="1", TERM="xterm-256color")
+    for forced in ("", "1"):
+        run = service.with_env(FORCE_COLOR=forced, CLICOLOR_FORCE=forced)(*words)
+        assert _ESCAPE not in run.stdout
+        shown = _COLOR.sub("", run.stderr) if forced else run.stderr
+        assert _ESCAPE not in shown
+        assert "\r" not in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("progress", ["auto", "plain", "json", "none", "bar"])
@@ -238,7 +234,7 @@ def test_nothing_is_drawn_in_a_pipe(
     progress: str, registry: FakeRegistry, reference: str, oci_pull: Command
 ) -> None:
     registry.blob_faults = BlobFaults(cut_after=1000, times=1)
-    _assert_plain(_forced(oci_pull), "--progress", progress, reference)
+    _assert_plain(oci_pull, "--progress", progress, reference)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +245,31 @@ def test_nothing_is_drawn_in_a_pipe(
 def test_nothing_is_drawn_by_other_commands(
     words: tuple[str, ...], reference: str, oci_pull: Command
 ) -> None:
-    _assert_plain(_forced(oci_pull), *words, reference)
+    _assert_plain(oci_pull, *words, reference)
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "is_colored"),
+    [
+        ((), {"FORCE_COLOR": "1"}, True),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+        (("--color", "never"), {"FORCE_COLOR": "1"}, False),
+        ((), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ((), {"OCI_PULL_COLOR": "always"}, True),
+    ],
+)
+def test_colours_are_of_one_word_and_as_they_are_asked_for(
+    words: tuple[str, ...],
+    env: dict[str, str],
+    is_colored: bool,
+    reference: str,
+    oci_pull: Command,
+) -> None:
+    run = oci_pull.with_env(**env)(*words, reference).must_succeed()
+    assert (_COLOR.findall(run.stderr) == [("", "Ready")]) is is_colored
+    assert (_ESCAPE in run.stderr) is is_colored
+    failed = oci_pull.with_env(**env)(*words, f"{reference}-gone")
+    assert ("\x1b[1;31merror:\x1b[0m " in failed.stderr) is is_colored
 
 
 # A terminal

@@ -53,6 +53,8 @@ def test_values_of_the_right_type_are_taken_as_they_are() -> None:
         ("timeout", "10m", 600.0),
         ("max_bytes", "2GiB", 2**31),
         ("no_space_check", "1", True),
+        ("verbose", "2", 2),
+        ("verbose", "yes", 1),
     ],
 )
 def test_text_is_parsed_by_the_type_of_its_option(name: str, text: str, value: object) -> None:
@@ -82,6 +84,7 @@ def test_text_is_parsed_by_the_type_of_its_option(name: str, text: str, value: o
         ("max_bytes", "50M/s"),
         ("max_bytes", "much"),
         ("no_space_check", "maybe"),
+        ("verbose", "loud"),
     ],
 )
 def test_a_value_that_cannot_be_names_where_it_came_from(name: str, text: str) -> None:
@@ -158,4 +161,4 @@ def test_the_docker_configuration_is_where_docker_has_it() -> None:
 def test_every_option_says_what_it_does() -> None:
     for name, option in OPTIONS.items():
         assert option.help, name
-        assert option.group in ("where", "what", "how", "registry", "output")
+        assert option.group in ("where", "what", "how", "registry", "trust", "output")

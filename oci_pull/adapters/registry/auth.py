@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import httpx
 
+from oci_pull.adapters.registry.discretion import DiscreetClient
 from oci_pull.adapters.registry.http import translating
 from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.refusals import says_expired, status_error
@@ -21,6 +22,7 @@ from oci_pull.errors import (
     ServerFailed,
     TransferError,
 )
+from oci_pull.events import Authorized, Identified
 from oci_pull.oci.challenge import Challenge, parse_challenges, preferred
 from oci_pull.oci.credential import (
     Anonymous,
@@ -56,7 +58,7 @@ class RegistryAuth:
         host: str,
         repository: str,
         credential: Callable[[], Credential],
-        client: httpx.Client,
+        client: DiscreetClient,
         clock: Clock,
         tokens: TokenCache | None = None,
         token_hosts: tuple[str, ...] = (),
@@ -78,6 +80,7 @@ class RegistryAuth:
         """Who asks; found when the registry first wants to know."""
         if self._credential is None:
             self._credential = self._find_credential()
+            self._client.disclosure.tell(Identified(self._host, str(self._credential)))
         return self._credential
 
     @property
@@ -110,7 +113,10 @@ class RegistryAuth:
             elif challenge and isinstance(self._way, TokenKey):
                 self._way = _widened(self._way, challenge)
             way = self._way
-        header = self._take(way, refused=sent) if isinstance(way, TokenKey) else way
+        if isinstance(way, TokenKey):
+            header = self._take(way, refused=sent, is_asked_for=True)
+        else:
+            header = way
         if header is None or header == sent:
             raise self.refused(challenge)
         return header
@@ -219,10 +225,23 @@ class RegistryAuth:
             " file, if it does",
         )
 
-    def _take(self, key: TokenKey, refused: str | None = None) -> str | None:
-        return self._tokens.take(
-            key, lambda: self._fetch(key), now=self._clock.now, refused=refused
-        )
+    def _take(
+        self, key: TokenKey, refused: str | None = None, *, is_asked_for: bool = False
+    ) -> str | None:
+        """The header with a token; of a new one, or of one that was asked for, is told."""
+        is_cached = True
+
+        def fetch() -> Token:
+            nonlocal is_cached
+            is_cached = False
+            return self._fetch(key)
+
+        header = self._tokens.take(key, fetch, now=self._clock.now, refused=refused)
+        if header and (is_asked_for or not is_cached):
+            service = origin_of(httpx.URL(key.realm))
+            scope = " ".join(key.scopes)
+            self._client.disclosure.tell(Authorized(self._host, service, scope, is_cached))
+        return header
 
     def _fetch(self, key: TokenKey) -> Token:
         token = fetch_token(key, self._client, self._clock)

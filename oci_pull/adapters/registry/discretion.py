@@ -5,10 +5,13 @@ Only the records of our own requests are dropped; other users of httpx in the pr
 """
 
 import logging
+import time
 from contextvars import ContextVar
 from typing import Any
 
 import httpx
+
+from oci_pull.adapters.registry.disclosure import Disclosure
 
 #: Every logger that a request passes; a filter does not count for the loggers below its own.
 _LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks")))
@@ -20,18 +23,27 @@ def _is_not_ours(_: logging.LogRecord) -> bool:
 
 
 class DiscreetClient(httpx.Client):
-    """A client that logs nothing of what it sends and of the head of what it gets."""
+    """A client that logs nothing of what it sends and of the head of what it gets.
 
-    def __init__(self, **options: Any) -> None:
+    What may be told of that is told to whoever asked for it.
+    """
+
+    def __init__(self, disclosure: Disclosure, **options: Any) -> None:
         super().__init__(**options)
+        self.disclosure = disclosure
         for name in _LOGGERS:
             # The same function again is no second filter.
             logging.getLogger(name).addFilter(_is_not_ours)
 
-    def send(self, *request: Any, **options: Any) -> httpx.Response:
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """See `httpx.Client.send`."""
-        token = _IS_OURS.set(True)
+        token, begun = _IS_OURS.set(True), time.monotonic()
         try:
-            return super().send(*request, **options)
+            response = super().send(request, **options)
+        except Exception as error:
+            self.disclosure.tell_failure(request, error, time.monotonic() - begun)
+            raise
         finally:
             _IS_OURS.reset(token)
+        self.disclosure.tell_answer(response, time.monotonic() - begun)
+        return response

@@ -5,6 +5,7 @@ import threading
 import httpx
 
 from oci_pull.adapters.registry.auth import RegistryAuth
+from oci_pull.adapters.registry.disclosure import PATH
 from oci_pull.adapters.registry.http import translating
 from oci_pull.adapters.registry.origin import origin_of
 from oci_pull.adapters.registry.routes import IS_LED_TO, REGISTRY
@@ -81,24 +82,27 @@ class Endpoint:
         return origin_of(response.url) == self.origin
 
     def _ask(self, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
-        base = self._base
+        base, shown = self._base, path
         if self.site.namespace:
             # How a cache of several registries knows which one is meant (containerd's `ns`).
             path = f"{path}?ns={self.site.namespace}"
         try:
-            return self._authorized(method, base.join(path), headers)
+            return self._authorized(method, base.join(path), headers, shown=shown)
         except NotTls:
             with self._lock:
                 if not self._may_be_plain:
                     raise
                 self._base = base.copy_with(scheme="http")
         # Not in the handler: what fails from here on has nothing to do with TLS.
-        return self._authorized(method, self._base.join(path), headers)
+        return self._authorized(method, self._base.join(path), headers, shown=shown)
 
-    def _authorized(self, method: str, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
+    def _authorized(
+        self, method: str, url: httpx.URL, headers: dict[str, str], *, shown: str = ""
+    ) -> httpx.Response:
+        """The reply of the registry; `shown` is the path where it may be told."""
         sent = self._auth.header()
         for _ in range(_MAX_ANSWERS):
-            response = self._plain(method, url, _with(headers, sent))
+            response = self._plain(method, url, _with(headers, sent), shown=shown)
             if response.status_code != httpx.codes.UNAUTHORIZED:
                 self._auth.worked(sent)
                 return response
@@ -146,9 +150,15 @@ class Endpoint:
         return (url.scheme, origin_of(url)) == (self._base.scheme, self.origin)
 
     def _plain(
-        self, method: str, url: httpx.URL, headers: dict[str, str], *, is_led_to: bool = False
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: dict[str, str],
+        *,
+        is_led_to: bool = False,
+        shown: str = "",
     ) -> httpx.Response:
-        said = {REGISTRY: self.origin, IS_LED_TO: is_led_to}
+        said = {REGISTRY: self.origin, IS_LED_TO: is_led_to, PATH: shown}
         with translating(origin_of(url)):
             request = self._client.build_request(method, url, headers=headers, extensions=said)
             return self._client.send(request, stream=True)

@@ -11,6 +11,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from oci_pull.adapters.registry.disclosure import NOTHING, Disclosure
 from oci_pull.adapters.registry.discretion import DiscreetClient
 from oci_pull.adapters.registry.distrust import untrusted
 from oci_pull.adapters.registry.guard import Guard
@@ -73,7 +74,9 @@ class Network:
     trust: Trust = field(default_factory=Trust)
 
 
-def make_client(network: Network, guard: Guard | None = None) -> httpx.Client:
+def make_client(
+    network: Network, guard: Guard | None = None, disclosure: Disclosure = NOTHING
+) -> DiscreetClient:
     """A client for one registry and for wherever that leads; see `Routes`.
 
     `guard` is one of its own, unless somebody else has a use for it.
@@ -88,6 +91,7 @@ def make_client(network: Network, guard: Guard | None = None) -> httpx.Client:
     timeout = httpx.Timeout(network.stall_timeout, connect=network.connect_timeout, pool=None)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
     return DiscreetClient(
+        disclosure,
         transport=Routes(network.trust, network.proxies, limits, guard),
         trust_env=False,
         follow_redirects=False,

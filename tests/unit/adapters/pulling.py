@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import httpx
 
 from oci_pull.adapters.registry.auth import RegistryAuth
+from oci_pull.adapters.registry.disclosure import NOTHING, Disclosure
+from oci_pull.adapters.registry.discretion import DiscreetClient
 from oci_pull.adapters.registry.endpoint import Endpoint
 from oci_pull.adapters.registry.http import Network, make_client
 from oci_pull.adapters.registry.locations import Locations
@@ -56,14 +58,15 @@ class Puller:
     token_hosts: tuple[str, ...] = ()
     #: In place of the network.
     transport: httpx.BaseTransport | None = None
-    client: httpx.Client = field(init=False)
+    disclosure: Disclosure = NOTHING
+    client: DiscreetClient = field(init=False)
     asked: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if self.transport:
-            self.client = httpx.Client(transport=self.transport)
+            self.client = DiscreetClient(self.disclosure, transport=self.transport)
         else:
-            self.client = make_client(self.network)
+            self.client = make_client(self.network, disclosure=self.disclosure)
         host = self.host or self.registry.address
         self.reference = Reference.parse(f"{host}/{self.repository}:v1")
         self.auth = RegistryAuth(

@@ -48,6 +48,8 @@ def test_what_was_asked_for_counts_before_the_variables_and_they_before_the_term
         ({"CI": "true", "FORCE_COLOR": "1"}, _Terminal(), True),
         ({"OCI_PULL_COLOR": "never"}, _Terminal(), False),
         ({"NO_COLOR": "1"}, _Terminal(), False),
+        ({"OCI_PULL_PROGRESS": "plain"}, _Terminal(), False),
+        ({"OCI_PULL_PROGRESS": "none"}, _Terminal(), True),
     ],
 )
 def test_what_is_written_down_is_not_coloured_unasked(

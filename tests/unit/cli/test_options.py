@@ -9,12 +9,12 @@ from oci_pull.settings import Settings
 
 
 def _given(words: str) -> Mapping[str, object]:
-    """What a command with three switches and a value gets."""
+    """What a command with switches and a value gets."""
     seen: list[Mapping[str, object]] = []
     app = typer.Typer()
 
     @app.command()
-    @takes(("offline", "no_space_check", "max_bytes"))
+    @takes(("offline", "no_space_check", "max_bytes", "verbose"))
     def command(*, given: Mapping[str, object]) -> None:
         seen.append(given)
 
@@ -31,6 +31,9 @@ def _given(words: str) -> Mapping[str, object]:
         ("--no-space-check", {"no_space_check": True}),
         ("--space-check", {"no_space_check": False}),
         ("--max-bytes 5G", {"max_bytes": "5G"}),
+        ("-v", {"verbose": 1}),
+        ("-vv", {"verbose": 2}),
+        ("-v --verbose", {"verbose": 2}),
     ],
 )
 def test_a_switch_can_be_said_and_taken_back(words: str, given: Mapping[str, object]) -> None:

@@ -22,6 +22,7 @@ from oci_pull.oci.credential import Basic
 from oci_pull.settings import RegistrySettings, Settings
 from oci_pull.verbs.login import LoggedIn, LoggedOut, login, logout, registry_host
 from tests.fakes.faults import Auth, ServerFaults
+from tests.fakes.memory import Recorder
 from tests.fakes.registry import FakeRegistry
 
 SECRET = "pä:ss"
@@ -41,7 +42,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def _in(host: str, settings: Settings, who: Basic = ADA) -> LoggedIn:
-    return login(host, who, settings, pytest.fail, "test")
+    return login(host, who, settings, pytest.fail, observer=Recorder(), user_agent="test")
 
 
 def _out(host: str, settings: Settings) -> LoggedOut:

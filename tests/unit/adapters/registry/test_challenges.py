@@ -10,6 +10,7 @@ import pytest
 import respx
 
 from oci_pull.adapters.registry.auth import RegistryAuth
+from oci_pull.adapters.registry.http import make_client
 from oci_pull.adapters.registry.tokens import TokenCache
 from oci_pull.errors import (
     AccessDenied,
@@ -25,7 +26,7 @@ from oci_pull.errors import (
 from oci_pull.oci.credential import Anonymous, Basic, Credential, IdentityToken
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import HTML_PAGE, Auth, FakeRegistry, ManifestFaults, TokenFaults
-from tests.unit.adapters.pulling import ARTIFACT, CONTENT, REPOSITORY, Pull
+from tests.unit.adapters.pulling import ARTIFACT, CONTENT, NETWORK, REPOSITORY, Pull
 
 SECRET = "s3cr3t"
 ADA = Basic("ada", SECRET, "config.json")
@@ -454,7 +455,7 @@ def test_nobody_gets_the_token_of_somebody_else(registry: FakeRegistry, puller: 
 
 def test_without_a_repository_no_scope_is_asked_for(registry: FakeRegistry) -> None:
     registry.auth = Auth(users=USERS, scope="repository:anything:pull")
-    with httpx.Client() as client:
+    with make_client(NETWORK) as client:
         auth = RegistryAuth(
             host=registry.address,
             repository="",
