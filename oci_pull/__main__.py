@@ -12,8 +12,7 @@ def main() -> None:
     _have_streams()
     words = sys.argv[1:]
     if words in (["-V"], ["--version"]):
-        sys.stdout.write(f"oci-pull {__version__}\n")
-        sys.exit(0)
+        sys.exit(_answer("-V", words))
     if words in ([], ["-h"], ["--help"]):
         from oci_pull.cli.help import overview
 
@@ -24,6 +23,10 @@ def main() -> None:
     # httpx imports a command line of its own, and with it rich and pygments, where it can: a fifth
     # of the time that it takes to start. It knows how to do without.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
+    from oci_pull.cli.arguments import question_in
+
+    if question := question_in(words):
+        sys.exit(_answer(question, words))
     from oci_pull.cli.app import run
 
     run(words)
@@ -44,6 +47,16 @@ def _have_streams() -> None:
     if sys.stdout is None:
         sys.stderr.write("error: stdout is closed, and the directory would be printed there\n")
         sys.exit(1)
+
+
+def _answer(question: str, words: Sequence[str]) -> int:
+    """Print the version, or the page of a command; the exit code."""
+    if question == "-V":
+        sys.stdout.write(f"oci-pull {__version__}\n")
+        return 0
+    from oci_pull.cli.pages import answer
+
+    return answer(words)
 
 
 def _complete(words: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from oci_pull.cli.doctor import report_json, report_text
 from oci_pull.cli.failure import report, unexpected
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
+from oci_pull.cli.mistakes import TyperUsageError, mistake
 from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, TRUST, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.plan import plan_json, plan_text
@@ -33,8 +34,6 @@ from oci_pull.workshop import locate
 app = typer.Typer(
     name="oci-pull",
     help="Pull models from OCI registries into directories that vLLM serves.",
-    epilog="oci-pull REF is short for oci-pull pull REF; its options: oci-pull pull -h",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     # Rich would be imported for -h alone.
@@ -59,9 +58,11 @@ def run(words: Sequence[str]) -> None:
 
 def _run(words: Sequence[str]) -> int:
     try:
-        app(args=rewrite(words), prog_name="oci-pull")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        # Without standing alone Typer gives the code back, and raises its errors.
+        code: int | None = app(args=rewrite(words), prog_name="oci-pull", standalone_mode=False)
+    except TyperUsageError as error:
+        report(mistake(error), sys.stderr)
+        return UsageError.exit_code
     except OciPullError as error:
         report(error, sys.stderr)
         return error.exit_code
@@ -70,7 +71,7 @@ def _run(words: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: a line, not a traceback
         report(unexpected(error), sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 app.command()(login)

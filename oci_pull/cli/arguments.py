@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from oci_pull.errors import UsageError
 from oci_pull.settings import OPTIONS, flag_of
@@ -23,7 +23,10 @@ COMMANDS = {
     "logout REGISTRY": "forget it",
 }
 _FIRST_WORDS = {name.partition(" ")[0] for name in COMMANDS}
-_ANSWERED_AT_THE_TOP = ("-h", "--help", "-V", "--version")
+#: What asks for a page or the version, wherever it stands.
+_QUESTIONS = {"-h": "-h", "--help": "-h", "-V": "-V", "--version": "-V"}
+#: What others have as commands, and the option that it is here.
+_NO_COMMANDS = {"help": "-h", "version": "-V"}
 _CLOSE = 0.75
 
 
@@ -31,13 +34,13 @@ def rewrite(words: Sequence[str]) -> list[str]:
     """The same words with the command first, and `pull` as the command where none is said.
 
     Raises:
-        UsageError: the first word is one slip away from a command, and another word follows.
+        UsageError: the first word is one slip away from a command, and another word follows; or
+            it is a command of others.
     """
     given = list(words)
     position = _first_word(given)
     if position is None:
-        is_answer = not given or given[0] in _ANSWERED_AT_THE_TOP
-        return given if is_answer else ["pull", *given]
+        return ["pull", *given] if given else given
     word = given[position]
     if word in _FIRST_WORDS:
         before, after = given[:position], given[position + 1 :]
@@ -47,11 +50,40 @@ def rewrite(words: Sequence[str]) -> list[str]:
     return ["pull", *given]
 
 
+def question_in(words: Sequence[str]) -> str | None:
+    """`-h` or `-V` where one of them is among the options, also as in `-qh`; None without."""
+    switches = "".join(option.short[1:] for option in OPTIONS.values() if option.is_switch)
+    among = re.compile(rf"-[{switches}y]*(?P<letter>[hV])")
+    for word in _options(words):
+        if word in _QUESTIONS:
+            return _QUESTIONS[word]
+        if found := among.fullmatch(word):
+            return f"-{found['letter']}"
+    return None
+
+
+def _options(words: Sequence[str]) -> Iterator[str]:
+    """The words that are options, without what is the value of one."""
+    skip = False
+    for word in words:
+        if word == "--":
+            return
+        if skip:
+            skip = False
+        elif word.startswith("-"):
+            skip = word in _takes_value()
+            yield word
+
+
+def _takes_value() -> frozenset[str]:
+    valued = [(name, option) for name, option in OPTIONS.items() if not option.is_switch]
+    words = (word for name, option in valued for word in (flag_of(name), option.short) if word)
+    return frozenset(words)
+
+
 def _first_word(words: Sequence[str]) -> int | None:
     """The position of the first word that is neither an option nor the value of one."""
-    takes_value = {flag_of(name) for name, option in OPTIONS.items() if not option.is_switch}
-    takes_value |= {each.short for each in OPTIONS.values() if each.short and not each.is_switch}
-    skip = False
+    takes_value, skip = _takes_value(), False
     for position, word in enumerate(words):
         if word == "--":
             return None
@@ -64,6 +96,13 @@ def _first_word(words: Sequence[str]) -> int | None:
 
 def _refuse_a_slip(word: str, following: Sequence[str]) -> None:
     words = [each for each in following if not each.startswith("-")]
+    if word in _NO_COMMANDS:
+        option = _NO_COMMANDS[word]
+        about = f"{words[0]} {option}" if words and option == "-h" else option
+        raise UsageError(
+            f"there is no command {word!r}",
+            hint=f"oci-pull {about}   or, for a model of that name, oci-pull pull {word}",
+        )
     if not (words and re.fullmatch(r"[a-z]+", word)):
         return
     near = difflib.get_close_matches(word, _FIRST_WORDS, n=1, cutoff=_CLOSE)

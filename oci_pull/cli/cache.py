@@ -27,7 +27,7 @@ from oci_pull.verbs.prune import Limits, Pruning, Verdict, age
 from oci_pull.verbs.usage import Usage, partials, trees, usage
 from oci_pull.verbs.verify import Examined
 
-cache = typer.Typer(help="What is in the cache.", no_args_is_help=True, rich_markup_mode=None)
+cache = typer.Typer(help="What is in the cache.", rich_markup_mode=None)
 
 _COMMON = ("cache_dir", "config", "format", "color")
 #: The least that a name is given in a terminal, however narrow.

@@ -1,4 +1,7 @@
-"""`oci-pull -h`: the commands and the options of `pull`, from the table that they are parsed by."""
+"""`oci-pull -h`: the commands and the options of `pull`, from the table that they are parsed by.
+
+Nothing here imports Typer, which has the options of `pull` that are no settings: there is one.
+"""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -14,8 +17,13 @@ Usage: oci-pull [pull] REF... [OPTIONS]
 Pull models from OCI registries into directories that vLLM serves.
 stdout is the directory and nothing else.
 """
+#: What no line of an option says.
+TWIN = f"""\
+Settings have environment twins: {PREFIX}CACHE_DIR is --cache-dir.
+A switch is taken back with --no- before its name."""
 _EXAMPLES = f"""\
-Every option has an environment twin: {PREFIX}OUTPUT is --output.
+{TWIN}
+What a command takes: oci-pull COMMAND -h
 
 Examples:
   oci-pull aistaging/smollm2-vllm
@@ -48,6 +56,9 @@ def _commands(width: int) -> Iterator[str]:
 
 
 def _options(width: int) -> Iterator[str]:
+    yield "What is done:"
+    yield f"  {'    --dry-run':{width}}  say what would be done, and do nothing"
+    yield ""
     for group, names in groupby(OPTIONS, key=lambda name: OPTIONS[name].group):
         yield f"{GROUPS[group]}:"
         for name in names:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from oci_pull.options import Option
-from oci_pull.settings import OPTIONS, PREFIX, flag_of
+from oci_pull.settings import OPTIONS, flag_of
 
 #: What every command that talks to a registry takes.
 NETWORK = (
@@ -62,13 +62,12 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
         kind = bool | None
     elif option.is_list:
         kind = list[str] | None
-    described = f"{option.help} [{PREFIX}{name.upper()}]"
     annotation = Annotated[
         kind,
         typer.Option(
             *flags,
             metavar=option.metavar or None,
-            help=described,
+            help=option.help,
             show_default=False,
             count=option.is_counted,
         ),

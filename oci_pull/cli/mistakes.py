@@ -1,0 +1,26 @@
+"""What Typer has against a command line, told as every other error is."""
+
+from difflib import get_close_matches
+from typing import Any
+
+import typer
+
+from oci_pull.errors import UsageError
+
+#: What all of them are; Typer exports only some.
+TyperUsageError: Any = typer.BadParameter.__bases__[0]
+
+
+def mistake(error: Any) -> UsageError:
+    """The same in our words, with what was probably meant."""
+    command = getattr(error.ctx, "command_path", None) or "oci-pull"
+    page = f"{command} -h"
+    if hasattr(error, "possibilities"):
+        # Typer has several, in the order of the alphabet.
+        near = get_close_matches(error.option_name, error.possibilities or (), n=1)
+        return UsageError(
+            f"{command} has no option {error.option_name}",
+            hint=f"{near[0]}   or, for all of them,  {page}" if near else page,
+        )
+    words = str(error.format_message())
+    return UsageError(words[:1].lower() + words[1:].rstrip("."), hint=page)
