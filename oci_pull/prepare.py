@@ -159,8 +159,8 @@ def _unpinned(reference: Locator, shelves: Shelves) -> DigestRequired:
     if known := shelves.references.recall(reference):
         hint = f"oci-pull {replace(reference, digest=known)}  is what it was last seen to be"
     if isinstance(reference, LayoutReference) and reference.is_archive:
-        hint = "an archive has no @DIGEST: unpack it, and  oci-pull oci:DIR@DIGEST"
-    return DigestRequired(f"{reference} is a tag without a digest", hint=hint)
+        hint = "oci-pull oci:DIR@DIGEST  of the unpacked archive: only a directory has it"
+    return DigestRequired(f"{reference} is a tag without a digest, and that is required", hint=hint)
 
 
 def _last_seen(request: Request, shelves: Shelves, error: TransferError) -> Resolution:

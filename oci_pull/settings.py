@@ -117,7 +117,8 @@ class Settings:
         default=False, option=Option(as_boolean, "", "what", "take datasets as well")
     )
     platform: Platform | None = _option(
-        None, Option(as_platform, "OS/ARCH", "what", "of an index, the manifest for this platform")
+        None,
+        Option(as_platform, "OS/ARCH", "what", "of an index, the manifest for it; also /VARIANT"),
     )
     select: tuple[tuple[str, str], ...] = _option(
         (), Option(as_pair, "KEY=VALUE", "what", "of an index, the variant so marked", is_list=True)

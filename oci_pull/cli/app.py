@@ -18,7 +18,7 @@ from oci_pull.cli.failure import report, unexpected
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
 from oci_pull.cli.mistakes import TyperUsageError, mistake
-from oci_pull.cli.options import ALL, NETWORK, OUTPUT, SELECTION, TRUST, Given, takes
+from oci_pull.cli.options import ALL, AT_ONCE, NETWORK, OUTPUT, SELECTION, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.plan import plan_json, plan_text
 from oci_pull.cli.progress import Progress
@@ -143,7 +143,7 @@ def _pull(reference: str, settings: Settings, progress: Progress, pins: Pins) ->
 
 
 @app.command()
-@takes((*SELECTION, *NETWORK, *TRUST, "cache_dir", "offline", *OUTPUT))
+@takes(ALL)
 def plan(reference: OneReference, *, given: Given) -> None:
     """Say what a pull would fetch, reuse and leave out; nothing is written."""
     settings = _load(given, [reference])
@@ -224,7 +224,7 @@ def _show_report(
 
 
 @cache.command("path")
-@takes((*SELECTION, "cache_dir", "default_registry", "require_digest", "config", "format", "color"))
+@takes((*SELECTION, "cache_dir", "default_registry", "require_digest", "config", *AT_ONCE))
 def cache_path(
     reference: OneReference,
     *,

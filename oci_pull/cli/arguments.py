@@ -101,7 +101,7 @@ def _refuse_a_slip(word: str, following: Sequence[str]) -> None:
         about = f"{words[0]} {option}" if words and option == "-h" else option
         raise UsageError(
             f"there is no command {word!r}",
-            hint=f"oci-pull {about}   or, for a model of that name, oci-pull pull {word}",
+            hint=f"oci-pull {about}\noci-pull pull {word}  for a model of that name",
         )
     if not (words and re.fullmatch(r"[a-z]+", word)):
         return

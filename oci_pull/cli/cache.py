@@ -13,7 +13,7 @@ import typer
 from oci_pull import upkeep
 from oci_pull.cli import output
 from oci_pull.cli.columns import several, with_note
-from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
+from oci_pull.cli.options import AT_ONCE, NETWORK, OUTPUT, Given, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.terminal import make_progress
@@ -29,7 +29,7 @@ from oci_pull.verbs.verify import Examined
 
 cache = typer.Typer(help="What is in the cache.", rich_markup_mode=None)
 
-_COMMON = ("cache_dir", "config", "format", "color")
+_COMMON = ("cache_dir", "config", *AT_ONCE)
 #: The least that a name is given in a terminal, however narrow.
 _LEAST = 20
 #: Of what is said below the name of a candidate.

@@ -20,7 +20,7 @@ def mistake(error: Any) -> UsageError:
         near = get_close_matches(error.option_name, error.possibilities or (), n=1)
         return UsageError(
             f"{command} has no option {error.option_name}",
-            hint=f"{near[0]}   or, for all of them,  {page}" if near else page,
+            hint=f"{near[0]}\n{page}  for all of them" if near else page,
         )
     words = str(error.format_message())
     return UsageError(words[:1].lower() + words[1:].rstrip("."), hint=page)

@@ -17,10 +17,10 @@ NETWORK = (
 )  # fmt: skip
 #: Which of several models, and which of its files.
 SELECTION = ("include", "exclude", "allow_pickle", "datasets", "platform", "select", "root")
-#: What counts of what a tag may be moved to.
-TRUST = ("require_digest", "digest_file")
 #: What is said on which stream.
 OUTPUT = ("format", "progress", "quiet", "verbose", "color")
+#: The same where nothing takes long, and nobody is asked.
+AT_ONCE = ("format", "quiet", "color")
 #: Everything.
 ALL = tuple(OPTIONS)
 

@@ -29,7 +29,7 @@ class Pins:
         if isinstance(reference, LayoutReference) and reference.is_archive:
             raise InvalidSetting(
                 f"--digest-file: {reference} cannot be pinned, an archive has no @DIGEST",
-                hint="unpack it, and  oci-pull oci:DIR",
+                hint="oci-pull oci:DIR --digest-file FILE  of the unpacked archive",
             )
         path = self.path.absolute()
         directory = next(each for each in path.parents if each.exists())

@@ -167,6 +167,11 @@ def _mistyped_command(_: Stage) -> list[str]:
 
 
 @_ends_with(errors.UsageError)
+def _mistyped_option(_: Stage) -> list[str]:
+    return ["ai/smollm2", "--ouput", "smollm2"]
+
+
+@_ends_with(errors.UsageError)
 def _nobody_to_ask(_: Stage) -> list[str]:
     return ["cache", "rm", "ai/smollm2"]
 
@@ -549,6 +554,13 @@ def _blocked(stage: Stage) -> list[str]:
     file.parent.mkdir(parents=True)
     file.write_text(f'[[registry]]\nprefix = "{stage.registry.address}"\nblocked = true\n')
     return [stage.put()]
+
+
+@_ends_with(errors.DigestRequired)
+def _tag_alone(stage: Stage) -> list[str]:
+    reference = stage.put()
+    stage.user(reference).must_succeed()
+    return ["--require-digest", reference]
 
 
 # 11: busy

@@ -68,6 +68,7 @@ def test_an_error_is_seen_as_it_was(
         "other-platform",
         "two-directories",
         "pickle-only",
+        "tag-alone",
         "never-pulled",
     ],
 )

@@ -434,7 +434,7 @@ def test_the_log_is_there_before_vllm_opens_it(vllm: Vllm) -> None:
         (MODEL, "127.0.0.1:1/team/model", {"OCI_PULL_RETRIES": "0"}, ConnectionFailed, ""),
         (MODEL, "{name}:v1", {"OCI_PULL_JOBS": "many"}, InvalidSetting, "OCI_PULL_JOBS: "),
         (MODEL, "{name}:v1", {"OCI_PULL_REQUIRE_DIGEST": "1"}, DigestRequired,
-         "a tag without a digest. Try: oci-pull inspect "),
+         "a tag without a digest, and that is required. Try: oci-pull inspect "),
         (GGUF, "{name}:v1", {}, Unsupported,
          "this vLLM does not read that. Try: pip install vllm-gguf-plugin in the environment of"),
         (ADAPTER, "{name}:v1", {}, Unsupported,

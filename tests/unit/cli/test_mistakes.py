@@ -14,11 +14,11 @@ def _mistake(typed: str) -> UsageError:
 @pytest.mark.parametrize(
     ("typed", "message", "near"),
     [
-        ("pull --ouput x ai/x", "oci-pull pull has no option --ouput", "--output "),
-        ("pull ai/x --ofline", "oci-pull pull has no option --ofline", "--offline "),
-        ("plan ai/x --jbos 3", "oci-pull plan has no option --jbos", "--jobs "),
+        ("pull --ouput x ai/x", "oci-pull pull has no option --ouput", "--output\n"),
+        ("pull ai/x --ofline", "oci-pull pull has no option --ofline", "--offline\n"),
+        ("plan ai/x --jbos 3", "oci-pull plan has no option --jbos", "--jobs\n"),
         ("cache prune --max-sizes 3", "oci-pull cache prune has no option --max-sizes",
-         "--max-size "),
+         "--max-size\n"),
         ("cache ls --jobs 3", "oci-pull cache ls has no option --jobs", "oci-pull cache ls -h"),
         ("pull -x ai/x", "oci-pull pull has no option -x", "oci-pull pull -h"),
         ("cache lss", "no such command 'lss'. Did you mean 'ls'?", "oci-pull cache -h"),
