@@ -169,7 +169,7 @@ def test_a_rejected_password_is_told_with_its_source_and_without_itself(
     run = _saying(oci_pull, "wr0ng", *words)
     assert run.code == 4
     assert run.json["error"]["code"] == "credentials_rejected"
-    assert "--password-stdin" in run.json["error"]["message"]
+    assert "--password-stdin" in " ".join(run.json["error"]["facts"])
     assert "wr0ng" not in run.stdout + run.stderr
     assert base64.b64encode(b"ada:wr0ng").decode() not in run.stdout + run.stderr
 
@@ -190,7 +190,7 @@ def test_the_first_place_counts(guarded: FakeRegistry, model: str, oci_pull: Com
 
     def source(user: Command, *words: str) -> str:
         run = user("--format", "json", *words, model)
-        return str(run.json["error"]["message"])
+        return " ".join(run.json["error"]["facts"])
 
     assert str(home / "authfile") in source(user, "--authfile", str(home / "authfile"))
     named = user.with_env(REGISTRY_AUTH_FILE=str(home / "authfile"))
