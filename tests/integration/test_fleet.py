@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests import builders
-from tests.e2e.disk import digest_of
+from tests.e2e.command import until
+from tests.e2e.disk import assert_tree, digest_of, partial_journals
 from tests.e2e.models import MIB, model
+from tests.integration.recipes import RECIPES
+from tests.servers import process
+from tests.servers.debian import tool
 from tests.servers.distribution import Distribution, Options, Upstream
+from tests.servers.process import HOST
 from tests.servers.push import push, reference
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.e2e.command import Command
 
 _MACHINES, _AT_ONCE = 50, 10
+_PATIENCE = 300.0  # seconds, for all of them beside each other
 
 
 def test_the_origin_serves_no_blob_for_each_machine(
@@ -40,13 +48,105 @@ def test_the_origin_serves_no_blob_for_each_machine(
                 for run in runs:
                     weights = run.path / "model.safetensors"
                     assert digest_of(weights) == digest_of(files["model.safetensors"])
-        served = registry.access_log()[before:]
-    got = Counter(
-        each.path
-        for each in served
-        if "/fleet/model/blobs/" in each.path and each.method == "GET" and each.status < 400
-    )
+        got = _fetched(registry, "fleet/model", before)
     # Distribution 2.8 asks twice for what it does not have, once to keep it and once to hand it on,
     # and for nobody's sake ever again.
     assert got
     assert set(got.values()) <= {1, 2}
+
+
+def test_machines_that_begin_together_cost_the_origin_at_most_one_fetch_each(
+    oci_pull: Command, registry: Distribution, tmp_path: Path
+) -> None:
+    files = model(4 * MIB, seed=1)
+    push(registry.url, "fleet/cold", "v1", builders.docker_v02(files))
+    name = reference(registry.url, "fleet/cold", "v1")
+    before = len(registry.access_log())
+    with (
+        Distribution(tmp_path / "mirror", Options(upstream=Upstream(registry.url))) as mirror,
+        ExitStack() as stack,
+    ):
+        words = ("--mirror", mirror.url, "--progress", "none", name)
+        caches = [oci_pull.home / f"machine-{number}" for number in range(_MACHINES)]
+        started = [
+            stack.enter_context(oci_pull.start("--cache-dir", cache, *words)) for cache in caches
+        ]
+        for running in started:
+            weights = running.wait(_PATIENCE).path / "model.safetensors"
+            assert digest_of(weights) == digest_of(files["model.safetensors"])
+        got = _fetched(registry, "fleet/cold", before)
+        # Nobody went past the cache; whoever asks it before it has a blob is handed the origin's
+        # bytes, and one more fetch is kept.
+        assert len(got) == 3
+        assert max(got.values()) <= _MACHINES + 1
+
+        before = len(registry.access_log())
+        oci_pull("--cache-dir", oci_pull.home / "late", *words).must_succeed()
+        assert not _fetched(registry, "fleet/cold", before)
+
+
+def test_the_rest_of_a_large_blob_comes_in_a_range_from_the_cache(
+    oci_pull: Command, registry: Distribution, tmp_path: Path
+) -> None:
+    files = model(24 * MIB, seed=2)
+    push(registry.url, "fleet/large", "v1", builders.docker_v02(files))
+    name = reference(registry.url, "fleet/large", "v1")
+    weights = digest_of(files["model.safetensors"]).removeprefix("sha256:")
+
+    def are_kept() -> bool:
+        journals = [each for each in partial_journals(oci_pull.cache) if weights in each.parts]
+        return any(each.stat().st_size for each in journals)
+
+    with Distribution(tmp_path / "mirror", Options(upstream=Upstream(registry.url))) as mirror:
+        words = ("--mirror", mirror.url, name)
+        with oci_pull.start("--limit-rate", "4M", *words) as running:
+            running.until(are_kept, "bytes of the weights are kept")
+            running.send(signal.SIGKILL)
+            running.wait()
+        kept = mirror.storage / f"docker/registry/v2/blobs/sha256/{weights[:2]}/{weights}/data"
+        until(kept.exists, "the cache keeps what it fetched, though nobody waits for it")
+
+        before, asked = len(registry.access_log()), len(mirror.access_log())
+        said = oci_pull("--format", "json", *words).must_succeed().json
+        assert said["reused"] > 0
+        assert not _fetched(registry, "fleet/large", before)
+        statuses = {each.status for each in mirror.access_log()[asked:] if each.path.count(weights)}
+        assert statuses == {206}
+        assert_tree(Path(said["path"]), files)
+
+
+def test_the_configuration_of_the_page_makes_it_a_cache(
+    oci_pull: Command, registry: Distribution, tmp_path: Path
+) -> None:
+    files = model(seed=3)
+    push(registry.url, "fleet/page", "v1", builders.docker_v02(files))
+    name = reference(registry.url, "fleet/page", "v1")
+    (text, *_) = re.findall(r"```yaml\n(.*?)```", (RECIPES / "fleets.md").read_text(), re.DOTALL)
+    text = text.replace("/var/lib/registry", str(tmp_path / "storage"))
+    text = text.replace("https://registry-1.docker.io", registry.url)
+    program = tool("docker-registry")
+
+    def command(port: int) -> list[str | Path]:
+        config = tmp_path / "config.yml"
+        config.write_text(text.replace(":5000", f"{HOST}:{port}"))
+        return [program.path, "serve", config]
+
+    server = process.start(command, log=tmp_path / "log", env=program.environment())
+    try:
+        mirror = f"http://{HOST}:{server.port}"
+        assert_tree(oci_pull("--mirror", mirror, name).path, files)
+        before = len(registry.access_log())
+        other = oci_pull("--mirror", mirror, "--cache-dir", oci_pull.home / "other", name)
+        assert_tree(other.path, files)
+        assert not _fetched(registry, "fleet/page", before)
+    finally:
+        server.stop()
+
+
+def _fetched(origin: Distribution, repository: str, since: int) -> Counter[str]:
+    """How often each blob was sent by the origin."""
+    return Counter(
+        each.path
+        for each in origin.access_log()[since:]
+        if f"/{repository}/blobs/" in each.path and each.method == "GET" and each.status < 400
+    )

@@ -39,8 +39,9 @@ def _text(path: Path) -> str:
 def _commands() -> Iterator[tuple[str, str]]:
     for path in _FILES:
         for found in _COMMAND.findall(_text(path)):
-            words = found.partition("`")[0].rstrip("'] ")
-            yield path.name, words
+            words = re.split(r"`|&&| [>&]", found)[0].rstrip("'] ")
+            if words != "oci-pull":
+                yield path.name, words
         if path.suffix == ".yaml":
             yield from ((path.name, words) for words in _arguments(path))
 
@@ -130,6 +131,11 @@ def test_the_configurations_of_fleets_name_mirrors() -> None:
         for table in tomllib.loads(block)["registry"].values():
             for mirror in table["mirrors"]:
                 Mirror.parse(mirror if isinstance(mirror, str) else mirror["url"])
+    (pod,) = re.findall(r"```yaml\n(env:.*?)```", text, re.DOTALL)
+    (node, mirror) = yaml.safe_load(pod)["env"]
+    host, _, url = mirror["value"].replace(f"$({node['name']})", "192.0.2.1").partition("=")
+    assert mirror["name"] == f"{PREFIX}MIRROR"
+    assert (host, Mirror.parse(url).host) == ("ghcr.io", "192.0.2.1:30020")
 
 
 def test_a_line_of_the_crontab_has_its_five_times() -> None:
