@@ -80,7 +80,8 @@ def assert_readable(directory: Path) -> None:
         mode = stat.S_IMODE(path.lstat().st_mode)
         assert not path.is_symlink(), path
         if path.is_dir():
-            assert mode == 0o755, f"{path}: {mode:o}"
+            # A directory whose group new files are to have hands that on.
+            assert mode & ~stat.S_ISGID == 0o755, f"{path}: {mode:o}"
         else:
             assert mode in (0o444, 0o644), f"{path}: {mode:o}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,16 @@ import pytest
 from tests import builders
 from tests.e2e.ahead import once
 from tests.e2e.command import Command
+from tests.e2e.isolation import IS_ROOT
+from tests.integration import recipes
 from tests.integration.models import PACKAGINGS, Pulled, Pushed
+from tests.producers.base_image import write_root, write_wheels
+from tests.producers.bench import Bench
+from tests.producers.programs import Buildah
 from tests.servers import minilm
+from tests.servers.container import Image, image
 from tests.servers.debian import Tool, ToolUnavailable, tool
-from tests.servers.distribution import Distribution
+from tests.servers.distribution import Distribution, Htpasswd, Options
 from tests.servers.push import push, reference
 
 if TYPE_CHECKING:
@@ -98,6 +105,44 @@ def tiny(registry: Distribution) -> Callable[[str, int], Pushed]:
         return Pushed(reference(registry.url, repository, _TAG), artifact, files)
 
     return push_it
+
+
+@pytest.fixture(scope="session")
+def builder(registry: Distribution, scratch: Path) -> Buildah:
+    """What builds Dockerfiles; it has what those of the recipes are made from."""
+    if not IS_ROOT:
+        pytest.skip("only root may give a program another root directory")
+    bench = Bench(registry, "builder", scratch / "builder")
+    bench.directory.mkdir()
+    program = Buildah(bench)
+    wheels = bench.directory / "wheels"
+    try:
+        write_wheels(wheels)
+    except subprocess.CalledProcessError as missing:
+        pytest.skip(f"no wheels of what oci-pull depends on: {missing.stderr.decode()[-200:]}")
+    container = program("from", "scratch")
+    variables = write_root(Path(program("mount", container)), wheels)
+    program("config", *(f"--env={name}={text}" for name, text in variables.items()), container)
+    program("commit", "--quiet", container, "docker.io/library/python:3.12-slim")
+    program("tag", "docker.io/library/python:3.12-slim", "docker.io/vllm/vllm-openai:latest")
+    program("rm", container)
+    return program
+
+
+@pytest.fixture(scope="session")
+def ghcr(scratch: Path) -> Iterator[Distribution]:
+    """What the recipes pull, for whom it knows: stands for ghcr.io and for Docker Hub."""
+    options = Options(auth=Htpasswd({recipes.ANA.username: recipes.ANA.password}))
+    with Distribution(scratch / "ghcr", options) as found:
+        recipes.fill(found)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def tool_image(builder: Buildah) -> Image:
+    """`Dockerfile.tool`, built."""
+    builder.build(recipes.RECIPES / "Dockerfile.tool", "--tag=tool")
+    return image(builder, "tool")
 
 
 @pytest.fixture(scope="session")

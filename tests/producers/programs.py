@@ -25,12 +25,13 @@ from tests.content import (
     index,
     layer,
 )
+from tests.e2e.command import PATH
 from tests.producers.bench import TAG
 from tests.servers.debian import Tool, ToolUnavailable, tool
 from tests.servers.push import write_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tests.content import Content
     from tests.producers.bench import Bench
@@ -71,15 +72,55 @@ class Buildah:
         self._bench = bench
 
     def __call__(self, *words: str | Path) -> str:
-        done = subprocess.run(
-            [*self._prefix, self._tool.path, *self._options, *words],
-            env=self._tool.environment(),
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        done = self._run(self._prefix, *words)
         assert done.returncode == 0, f"buildah: {done.stderr}"
         return done.stdout.strip()
+
+    def build(self, dockerfile: Path, *words: str | Path) -> str:
+        """Run the instructions of a Dockerfile, with nothing beside it; what all of it said.
+
+        Cache mounts last as long as the bench. It takes root.
+        """
+        context = self._bench.directory / "context"
+        context.mkdir(exist_ok=True)
+        command = ("build", "--isolation=chroot", f"--file={dockerfile}", *words, context)
+        done = self._run(self._with_libraries(), *command, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, f"buildah: {done.stdout}"
+        return done.stdout
+
+    def _run(
+        self, prefix: Sequence[str | Path], *words: str | Path, stderr: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
+        temporary = self._bench.directory / "tmp"
+        temporary.mkdir(exist_ok=True)
+        return subprocess.run(
+            [*prefix, self._tool.path, *self._options, *words],
+            env=self._tool.environment({"TMPDIR": str(temporary)}),
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def _with_libraries(self) -> tuple[str | Path, ...]:
+        """What runs buildah so that it finds its libraries once more.
+
+        For RUN it starts itself again with nothing of its environment, so that a package that was
+        unpacked needs a linker's cache of its own.
+        """
+        folders = self._tool.env.get("LD_LIBRARY_PATH")
+        if folders is None:
+            return ()
+        configuration = self._bench.directory / "ld.so.conf"
+        known = Path("/etc/ld.so.conf")
+        configuration.write_text(
+            (known.read_text() if known.exists() else "") + folders.replace(":", "\n") + "\n"
+        )
+        cache = self._bench.directory / "ld.so.cache"
+        linker = shutil.which("ldconfig", path=PATH) or "ldconfig"
+        subprocess.run([linker, "-X", "-f", configuration, "-C", cache], check=True)
+        script = 'mount --bind "$0" /etc/ld.so.cache && exec "$@"'
+        return ("unshare", "--mount", "sh", "-c", script, cache)
 
     def commit(self, container: str, *words: str) -> str:
         return self("commit", "--quiet", *words, container)

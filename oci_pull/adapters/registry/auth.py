@@ -193,7 +193,8 @@ class RegistryAuth:
             raise self.refusal(f"{self._host} wants credentials and does not say which")
         if challenge.scheme == "basic":
             if not isinstance(who, Basic):
-                raise self.refusal(f"{self._host} wants a user and a password")
+                what = self._repository or "its API"
+                raise self.refusal(f"{self._host} wants a user and a password for {what}")
             return who.header
         realm = _realm(challenge, url)
         if isinstance(who, Basic | IdentityToken):
