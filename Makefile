@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo fmt lint types layers unit integration e2e e2e-vllm test check cover bench fuzz pictures completions man build installs sbom clean
+.PHONY: help setup tools demo fmt lint types layers unit integration e2e e2e-vllm test judges check cover bench fuzz pictures completions man build installs sbom clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -62,8 +62,13 @@ e2e-vllm: tools ## Serve real models with vLLM on the CPU: 10 GB, ten minutes or
 test: tools ## Run all tests; what a missing program makes impossible is said
 	$(PYTEST)
 
-check: lint types layers installs ## What CI runs: everything, and nothing may be skipped
-	$(RUN) -m tests.servers.debian docker-registry nginx skopeo buildah zsh fish
+judges: setup ## Fetch what the recipes of the documentation are checked with
+	$(RUN) -m pip install --quiet --group judges
+	$(RUN) -m pip install --quiet --no-deps kserve
+	@$(RUN) -m tests.servers.debian buildah systemd-analyze
+
+check: lint types layers installs judges ## What CI runs: everything, and nothing may be skipped
+	$(RUN) -m tests.servers.debian docker-registry nginx skopeo zsh fish
 	OCI_PULL_TEST_NO_SKIPS=1 $(MAKE) --no-print-directory test
 
 cover: tools ## Run the unit tests and say which branches they miss

@@ -60,6 +60,8 @@ class _Recipe:
     policy: bool = False
     # Empty ones that the program wants to see.
     folders: tuple[str, ...] = ()
+    # systemd builds on units that are in its package.
+    units: bool = False
 
 
 _RECIPES = {
@@ -73,6 +75,7 @@ _RECIPES = {
     # It takes its data from beside itself where it finds both of its directories there.
     "fish": _Recipe(("fish", "fish-common"), folders=("usr/etc/fish",)),
     "tinyproxy": _Recipe(("tinyproxy-bin",)),
+    "systemd-analyze": _Recipe(("systemd",), units=True),
 }
 
 
@@ -96,6 +99,9 @@ def tool(name: str) -> Tool:
         env["LD_LIBRARY_PATH"] = libraries
     if recipe.policy:
         env["HOME"] = str(root / "home")
+    if recipe.units:
+        folders = (root / folder / "systemd/system" for folder in ("usr/lib", "lib"))
+        env["SYSTEMD_UNIT_PATH"] = ":".join(map(str, folders))
     return Tool(found, env)
 
 
@@ -105,6 +111,7 @@ _BIN = ("usr/bin", "usr/sbin", "bin", "sbin")
 def _library_folders(root: Path) -> Iterator[Path]:
     for folder in ("usr/lib", "lib"):
         yield from sorted(root.glob(f"{folder}/*-linux-*"))
+        yield from sorted(root.glob(f"{folder}/*-linux-*/systemd"))
 
 
 def _unpack(name: str, recipe: _Recipe, root: Path) -> None:
