@@ -102,7 +102,7 @@ def _refuse_what_is_no_name(text: str, bare: str) -> None:
             hint=f"oci-pull {corrected}" if corrected else None,
         )
     if not bare:
-        raise InvalidReference("a reference is empty", hint="for example  oci-pull ai/smollm2")
+        raise InvalidReference("a reference is empty", hint="oci-pull ai/smollm2  for example")
     if bare != bare.strip() or any(c.isspace() for c in bare):
         raise InvalidReference(
             f"{text!r} contains white space", hint=f"oci-pull {''.join(bare.split())}"
@@ -123,12 +123,14 @@ def _digest(text: str, digest: str) -> Digest:
         return Digest.parse(digest)
     except InvalidManifest as error:
         lowered = digest.lower()
-        hint = None
+        why, meant = "", ""
         if lowered != digest and re.fullmatch(r"sha256:[0-9a-f]{64}", lowered):
-            hint = f"digests are lower case: @{lowered}"
+            why, meant = "digests are lower case", lowered
         elif re.fullmatch(r"[0-9a-f]{64}", digest):
-            hint = f"name the algorithm: @sha256:{digest}"
-        raise InvalidReference(f"{text!r}: {error.message}", hint=hint) from error
+            why, meant = "a digest names its algorithm", f"sha256:{digest}"
+        hint = f"oci-pull {text.removesuffix(digest)}{meant}" if meant else None
+        facts = [why] if why else []
+        raise InvalidReference(f"{text!r}: {error.message}", facts=facts, hint=hint) from error
 
 
 def _split_registry(rest: str, default_registry: str) -> tuple[str, str]:
@@ -148,32 +150,32 @@ def _split_tag(text: str, path: str) -> tuple[str, str | None]:
     if not colon:
         return path, None
     if ":" in tag:
-        raise InvalidReference(f"{text!r} has two tags", hint="a reference has at most one :TAG")
+        raise InvalidReference(f"{text!r} has two tags", facts=["a reference has at most one :TAG"])
     if not tag:
         corrected = text.replace(":@", "@") if "@" in text else f"{text}latest"
         raise InvalidReference(f"{text!r} has an empty tag", hint=f"oci-pull {corrected}")
     if not TAG.fullmatch(tag):
-        hint = "a tag has letters, digits, _ . - and at most 128 characters"
+        why, hint = "a tag has letters, digits, _ . - and at most 128 characters", None
         if "/" in tag:
-            hint = "a port belongs to the first component, a tag to the last"
+            why = "a port belongs to the first component, a tag to the last"
         elif "+" in tag:
-            hint = f"registries write + as _: oci-pull {text.replace('+', '_')}"
-        raise InvalidReference(f"{text!r}: {tag[:140]!r} is not a tag", hint=hint)
+            why, hint = "registries write + as _", f"oci-pull {text.replace('+', '_')}"
+        raise InvalidReference(f"{text!r}: {tag[:140]!r} is not a tag", facts=[why], hint=hint)
     return name, tag
 
 
 def _check_registry(text: str, registry: str) -> None:
     match = _HOST.fullmatch(registry)
     if not match:
-        hint = "a host has letters, digits, dots and dashes, and an IPv6 address has brackets"
-        raise InvalidReference(f"{text!r}: {registry!r} is not a host", hint=hint)
+        why = "a host has letters, digits, dots and dashes, and an IPv6 address has brackets"
+        raise InvalidReference(f"{text!r}: {registry!r} is not a host", facts=[why])
     if not _is_host(registry):
-        hint = f"a registry whose name has no dot needs its port: {registry}:443"
-        raise InvalidReference(f"{text!r}: {registry!r} is not a host", hint=hint)
+        why = f"a registry whose name has no dot needs its port: {registry}:443"
+        raise InvalidReference(f"{text!r}: {registry!r} is not a host", facts=[why])
     # As text first: nobody parses a port of thousands of digits.
     if match[1] and not (len(match[1]) <= len(str(_MAX_PORT)) and 1 <= int(match[1]) <= _MAX_PORT):
         raise InvalidReference(
-            f"{text!r}: {match[1][:20]} is not a port", hint="a port is between 1 and 65535"
+            f"{text!r}: {match[1][:20]} is not a port", facts=["a port is between 1 and 65535"]
         )
 
 
@@ -184,7 +186,7 @@ def _check_path(text: str, path: str) -> None:
         if not _COMPONENT.fullmatch(component):
             raise InvalidReference(
                 f"{text!r}: {component!r} cannot be part of a repository",
-                facts=["its parts are lower-case letters and digits, joined by . _ __ or dashes"],
+                facts=["its parts are lower case: letters and digits, joined by . _ __ or dashes"],
                 hint=_path_hint(text, path),
             )
 
