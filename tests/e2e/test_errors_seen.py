@@ -21,7 +21,7 @@ from tests.e2e import isolation
 from tests.e2e.failures import SCENES, Stage
 
 if TYPE_CHECKING:
-    from tests.e2e.command import Command
+    from tests.e2e.command import Command, Run
     from tests.fakes.registry import FakeRegistry
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -62,6 +62,7 @@ def test_an_error_is_seen_as_it_was(
     [
         "target-of-somebody-else",
         "unknown-tag",
+        "no-space",
         "quota",
         "damaged-cache",
         "two-in-an-index",
@@ -79,12 +80,28 @@ def test_what_an_error_says_to_try_helps(
     with ExitStack() as stack:
         stage = Stage(registry, oci_pull.with_env(OCI_PULL_FORMAT="json"), stack)
         words = arrange(stage)
-        error = stage.user(*words).must_fail(kind.exit_code).stderr
-        # What stands behind two spaces is for people.
-        hint = re.findall(r"^  try: (.*?)(?:  .*)?$", error, re.MULTILINE)[0]
-        typed = shlex.split(hint)
+        typed = _tried(stage.user(*words).must_fail(kind.exit_code))
         own = typed[1:] if typed[0] == "oci-pull" else [*words, *typed]
         stage.user(*own).must_succeed()
+
+
+def test_a_cache_that_only_the_command_line_names_is_named_again(
+    registry: FakeRegistry, oci_pull: Command
+) -> None:
+    with ExitStack() as stack:
+        stage = Stage(registry, oci_pull.with_env(OCI_PULL_FORMAT="json"), stack)
+        _, arrange = SCENES["no-space"]
+        words = arrange(stage)
+        elsewhere = oci_pull.home / "other place"
+        stage.user.cache.rename(elsewhere)
+        typed = _tried(stage.user("--cache-dir", elsewhere, *words).must_fail(7))
+        assert stage.user(*typed[1:]).must_succeed().json["freed"] > 0
+
+
+def _tried(run: Run) -> list[str]:
+    """The words of the first line to try; what stands behind two spaces is for people."""
+    hint = re.findall(r"^  try: (.*?)(?:  .*)?$", run.stderr, re.MULTILINE)[0]
+    return shlex.split(hint)
 
 
 def _compare(name: str, seen: str, config: pytest.Config) -> None:
