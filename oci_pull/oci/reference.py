@@ -186,7 +186,9 @@ def _check_path(text: str, path: str) -> None:
         if not _COMPONENT.fullmatch(component):
             raise InvalidReference(
                 f"{text!r}: {component!r} cannot be part of a repository",
-                facts=["its parts are lower case: letters and digits, joined by . _ __ or dashes"],
+                facts=[
+                    "repositories are lower case: letters and digits, joined by . _ __ or dashes"
+                ],
                 hint=_path_hint(text, path),
             )
 

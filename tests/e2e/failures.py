@@ -585,8 +585,10 @@ def _never_pulled(stage: Stage) -> list[str]:
 
 
 def _begun(stage: Stage) -> None:
-    """A pull that had one file, and a part of another."""
+    """A pull that had all but the weights, and a part of these."""
     reference = stage.put(pack_around())
+    by_digest = f"{stage.registry.address}/{REPOSITORY}@{pack_around().digest}"
+    stage.user("--exclude", "model.safetensors", by_digest).must_succeed()
     weight = pack_around().document["layers"][-1]["digest"]
     stage.registry.blob_faults = BlobFaults(cut_after=1000, only=[weight])
     stage.user(reference).must_fail(5)
