@@ -113,7 +113,7 @@ complete -c oci-pull -n '__oci_pull_in "cache prune"' -l max-size -x -d 'until n
 complete -c oci-pull -n '__oci_pull_in "cache prune"' -l keep -x -a '(__oci_pull_known references)' -d 'never this one (repeatable)'
 complete -c oci-pull -n '__oci_pull_in "cache prune"' -l partials -d 'unfinished downloads too'
 complete -c oci-pull -n '__oci_pull_in "cache prune"' -l dry-run -d 'say what would go'
-complete -c oci-pull -n '__oci_pull_in "cache verify"' -l repair -d 'remove what is damaged, fetch it again'
+complete -c oci-pull -n '__oci_pull_in "cache verify"' -l repair -d 'mend what is damaged, fetch what is missing'
 complete -c oci-pull -n '__oci_pull_in "cache path"' -l primary -d 'the one file to hand to the engine (GGUF)'
 complete -c oci-pull -n '__oci_pull_in first pull' -a '(__oci_pull_known references)'
 complete -c oci-pull -n '__oci_pull_in login' -a '(__oci_pull_known registries)'

@@ -166,6 +166,15 @@ class LayingOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Examining:
+    """What is in a cache is being read again; `counter` follows it, from 0 to `size` bytes."""
+
+    files: int
+    size: int
+    counter: Counter = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LookedUp:
     """The cache was asked for a manifest (`verbose`)."""
 
@@ -252,6 +261,7 @@ Event = (
     | Committed
     | Unpacking
     | LayingOut
+    | Examining
     | LookedUp
     | Identified
     | Authorized

@@ -163,6 +163,14 @@ def _unpinned(reference: Locator, shelves: Shelves) -> DigestRequired:
     return DigestRequired(f"{reference} is a tag without a digest, and that is required", hint=hint)
 
 
+def recalled(digest: Digest, manifest: Digest, shelves: Shelves) -> Resolution:
+    """What a reference was resolved to before, whatever an index would mean now; see `resolve`."""
+    meant = _document(manifest, shelves)
+    if not isinstance(meant, Manifest):
+        raise InvalidManifest(f"{manifest} is an index, and was a manifest when it was pulled")
+    return Resolution(digest, _document(digest, shelves), meant)
+
+
 def _last_seen(request: Request, shelves: Shelves, error: TransferError) -> Resolution:
     """What is in the cache of it; raises `error` where that is nothing."""
     try:

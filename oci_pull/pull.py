@@ -33,6 +33,7 @@ from oci_pull.prepare import (
     arrange_known,
     make_plan,
     provide,
+    recalled,
     resolve,
     wanted_archives,
 )
@@ -98,17 +99,21 @@ def pull(request: Request, tools: Tools) -> PullResult:
         if _has_moved(request, found, shelves):
             _remember(request, found, tools)
         return _result(request, found, tree, reused=tree.receipt.size, unchanged=True)
-    plan = make_plan(found.manifest, request, shelves)
-    tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
-    with tools.leases.hold(_needs(found, shelves)):
-        try:
-            tree, needed = _make(request, found, plan, tools)
-        except Vanished:
-            # Somebody prunes the cache, and took what was to be reused: what is missing is fetched.
-            tree, needed = _make(request, found, plan, tools)
+    tree, needed = _made(request, found, tools)
     _remember(request, found, tools)
     fetched = shelves.fetcher.fetched
     return _result(request, found, tree, fetched=fetched, reused=max(0, needed - fetched))
+
+
+def restore(request: Request, digest: Digest, manifest: Digest, tools: Tools) -> int:
+    """A tree that was laid out before is there again, and what the cache has to have for it.
+
+    It is of this very manifest, behind the document with that digest, whatever the tag of the
+    reference is by now. The bytes that were fetched; errors as of `pull`.
+    """
+    found = recalled(digest, manifest, tools.shelves)
+    _made(request, found, tools)
+    return tools.shelves.fetcher.fetched
 
 
 def _needs(found: Resolution, shelves: Shelves) -> tuple[Digest, ...]:
@@ -116,6 +121,18 @@ def _needs(found: Resolution, shelves: Shelves) -> tuple[Digest, ...]:
     manifest = found.manifest
     named = (found.digest, manifest.descriptor.digest, *(blob.digest for blob in manifest.blobs))
     return tuple(dict.fromkeys((*named, *shelves.family.digests)))
+
+
+def _made(request: Request, found: Resolution, tools: Tools) -> tuple[Tree, int]:
+    """The tree of a manifest and the bytes that it needed, also where somebody prunes the cache."""
+    plan = make_plan(found.manifest, request, tools.shelves)
+    tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
+    with tools.leases.hold(_needs(found, tools.shelves)):
+        try:
+            return _make(request, found, plan, tools)
+        except Vanished:
+            # Somebody took what was to be reused: what is missing is fetched.
+            return _make(request, found, plan, tools)
 
 
 def _make(request: Request, found: Resolution, plan: FilePlan, tools: Tools) -> tuple[Tree, int]:
@@ -225,6 +242,7 @@ def _lay_out(
             primary=verdict.primary,
             warnings=verdict.warnings,
             needs=_needs(found, tools.shelves),
+            chosen=request.selection if key else None,
         )
         tree = staged.publish(receipt)
         for warning in _warnings(tree):

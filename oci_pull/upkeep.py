@@ -16,7 +16,7 @@ from oci_pull.adapters.offline import OfflineSource
 from oci_pull.errors import NotCached, UsageError
 from oci_pull.oci.reference import Locator, Reference
 from oci_pull.ports import Cancel, Observer, Tree
-from oci_pull.pull import PullResult
+from oci_pull.pull import PullResult, restore
 from oci_pull.settings import Settings
 from oci_pull.workshop import (
     USER_AGENT,
@@ -31,7 +31,7 @@ from oci_pull.workshop import (
 if TYPE_CHECKING:
     from oci_pull.verbs.finding import Report
     from oci_pull.verbs.prune import Limits, Pruning
-    from oci_pull.verbs.verify import Examined
+    from oci_pull.verbs.verify import Again, Examined
     from oci_pull.verbs.warm import Outcome
     from oci_pull.verbs.warm_list import Wanted
 
@@ -132,19 +132,22 @@ def verify(
     """
     from oci_pull.verbs.verify import Examination
 
-    def fetch(named: str) -> None:
-        make(named, plain, observer, cancel)
-
     # The models are laid out in the cache, whatever else the environment says.
-    plain = replace(settings, output=None, no_cache=False, include=(), exclude=(), root="")
+    inside = replace(settings, output=None, no_cache=False, layout="dir")
+
+    def again(wanted: "Again") -> int:
+        with workshop(wanted.reference, inside, observer, cancel) as shop:
+            request = replace(shop.request, selection=wanted.selection)
+            return restore(request, wanted.digest, wanted.manifest, shop.tools)
+
     others = others_of(settings, cancel)
     store = DirectoryStore(Cache(settings.cache), others.store if others else None)
     name = locate(reference, settings) if reference else None
     nowhere = OfflineSource(name or Reference.parse("nowhere"))
     session = engine_of(settings, settings.jobs).session(nowhere, store, observer, cancel)
-    examination = Examination(settings.cache, session, cancel, store, str(name or ""))
+    examination = Examination(settings.cache, session, observer, cancel, store, str(name or ""))
     found = examination.examine()
-    return examination.repair(found, fetch) if repair and found.damage else found
+    return examination.repair(found, again) if repair and found.damage else found
 
 
 def remove(references: Sequence[str], *, settings: Settings, cancel: Cancel) -> "Pruning":

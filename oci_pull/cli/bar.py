@@ -33,6 +33,7 @@ _SAID = (
     events.Stalled,
     events.Waiting,
     events.Restarted,
+    events.Examining,
     events.Warned,
     *REQUESTS,
 )
@@ -54,7 +55,7 @@ class BarProgress:
     def on(self, event: events.Event) -> None:
         """Take an event."""
         self.totals.on(event)
-        if isinstance(event, events.Planned):
+        if isinstance(event, events.Planned | events.Examining):
             # From here on there is a rate.
             self.totals.total(self._clock())
         if isinstance(event, events.Tick):

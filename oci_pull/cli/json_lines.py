@@ -31,7 +31,7 @@ class JsonProgress:
         if not isinstance(event, events.Tick):
             name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(event).__name__)
             self._write(name.removeprefix("_"), _facts(event))
-        elif self.totals.planned and self._clock() - self._last >= _EVERY:
+        elif self._is_known() and self._clock() - self._last >= _EVERY:
             self._write("progress", self._how_far())
 
     def say(self, word: str, facts: str) -> None:
@@ -50,6 +50,10 @@ class JsonProgress:
 
     def close(self) -> None:
         """Every line stays."""
+
+    def _is_known(self) -> bool:
+        """Whether there is an amount to be so far of."""
+        return bool(self.totals.planned or self.totals.examining)
 
     def _how_far(self) -> dict[str, Any]:
         row, left = self.totals.total(self._clock())

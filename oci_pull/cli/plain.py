@@ -39,7 +39,7 @@ class PlainProgress:
     def on(self, event: events.Event) -> None:
         """Take an event."""
         self.totals.on(event)
-        if isinstance(event, events.Planned):
+        if isinstance(event, events.Planned | events.Examining):
             # From here on there is a rate.
             self.totals.total(self._clock())
         if isinstance(event, events.Tick):

@@ -105,6 +105,7 @@ _WORDS: dict[type, Callable[[Any], tuple[str, str] | None]] = {
     events.Superseded: _superseded,
     events.Committed: lambda e: ("verified", f"{e.name}  {size(e.size)}"),
     events.Unpacking: lambda e: ("unpacking", f"{e.name}  {size(e.size)}"),
+    events.Examining: lambda e: ("reading", f"{e.files} files, {size(e.size)}"),
     events.Warned: lambda e: ("warning", e.message),
     **REQUESTS,
 }

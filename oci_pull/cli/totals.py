@@ -86,6 +86,7 @@ class Totals:
 
     def _begin(self) -> None:
         """Forget what is under way: it is planned, maybe once more, from what is here now."""
+        self.examining: events.Examining | None = None
         self.laying_out: events.LayingOut | None = None
         self._started: dict[str, events.Started] = {}
         self._finished: set[str] = set()
@@ -105,6 +106,9 @@ class Totals:
             case events.Planned():
                 self._begin()
                 self.planned = event
+            case events.Examining():
+                self._begin()
+                self.examining = event
             case events.Started(name=name, digest=digest):
                 self._started[str(digest)] = event
                 self._finished.discard(str(digest))
@@ -190,6 +194,8 @@ class Totals:
             return Row("laying out", event.counter.value, event.size), None
         for each in self._from_images():
             return Row("unpacking", each.counter.value, each.size), None
+        if self.examining:
+            return self._read(now, self.examining)
         if self.planned is None:
             return Row("resolving", note=self.reference), None
         done, whole = self.done, self.planned.size
@@ -198,6 +204,12 @@ class Totals:
         if done < whole or not self.unhashed:
             return Row("total", done, whole, rate), left
         return Row("verifying", whole - self.unhashed, whole), None
+
+    def _read(self, now: float, event: events.Examining) -> tuple[Row, float | None]:
+        done = event.counter.value
+        rate = self._rate.after(now, done)
+        left = self._left.after(now, event.size - done, rate)
+        return Row("reading", done, event.size, rate), left
 
     def rows(self, now: float) -> list[Row]:
         """A row for each blob that is under way and takes a while, by their names."""

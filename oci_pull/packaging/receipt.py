@@ -9,6 +9,7 @@ from oci_pull.errors import OciPullError
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.packaging.path import RelPath
+from oci_pull.packaging.selection import Selection
 
 SCHEMA = 1
 
@@ -44,6 +45,15 @@ class Receipt:
     #: How the directory has its weights: `reflink`, `hardlink`, `symlink`, `copy`; empty where it
     #: has none, or an earlier release wrote the receipt.
     link: str = ""
+    #: The options behind `selection`; None where there were none, or an earlier release wrote the
+    #: receipt.
+    chosen: Selection | None = None
+
+    @property
+    def asked(self) -> Selection | None:
+        """What was asked for of the model; None where an earlier release did not write it down."""
+        chosen = self.chosen or Selection()
+        return chosen if chosen.key == self.selection else None
 
     @property
     def size(self) -> int:
@@ -72,6 +82,7 @@ class Receipt:
             "warnings": list(self.warnings),
             "needs": [str(digest) for digest in self.needs],
             "link": self.link,
+            "chosen": self.chosen.to_facts() if self.chosen else None,
             "files": [
                 {
                     "path": str(file.path),
@@ -117,4 +128,5 @@ class Receipt:
             warnings=tuple(str(each) for each in value["warnings"]),
             needs=tuple(Digest.parse(each) for each in value.get("needs", ())),
             link=str(value.get("link", "")),
+            chosen=Selection.from_facts(chosen) if (chosen := value.get("chosen")) else None,
         )

@@ -1,10 +1,10 @@
 """Which files of a model are wanted."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from oci_pull.errors import PickleOnly
 from oci_pull.oci.digest import Digest
@@ -38,8 +38,23 @@ class Selection:
         """Empty for the whole model, else eight hex digits that name this selection."""
         if self == Selection():
             return ""
-        canonical = json.dumps(asdict(self), sort_keys=True)
+        canonical = json.dumps(self.to_facts(), sort_keys=True)
         return Digest.of(canonical.encode()).hex[:8]
+
+    def to_facts(self) -> dict[str, Any]:
+        """What JSON can hold of it: everything."""
+        return asdict(self)
+
+    @classmethod
+    def from_facts(cls, value: Mapping[str, Any]) -> Self:
+        """What `to_facts` gave; raises `LookupError`, `TypeError` for anything else."""
+        return cls(
+            include=tuple(str(pattern) for pattern in value["include"]),
+            exclude=tuple(str(pattern) for pattern in value["exclude"]),
+            allow_pickle=bool(value["allow_pickle"]),
+            datasets=bool(value["datasets"]),
+            root=str(value["root"]),
+        )
 
     def reason_against(self, path: RelPath) -> str | None:
         """Why the patterns leave a file out, None where they let it in."""

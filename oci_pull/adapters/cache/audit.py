@@ -1,36 +1,22 @@
-"""Reads a cache again, byte by byte, and says what in it is not what its name or receipt says."""
+"""What in a cache is not what it should be, beside the contents of its files."""
 
-import enum
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.adapters.cache import journal
-from oci_pull.adapters.cache.file_set import FILES, read_members
+from oci_pull.adapters.cache.file_set import read_members
 from oci_pull.adapters.cache.partial import FREE
 from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.store import DirectoryStore
+from oci_pull.adapters.cache.stored import Part, Stored, entries
 from oci_pull.adapters.cache.trees import read_receipt
-from oci_pull.errors import Cancelled, OciPullError
-from oci_pull.oci.digest import Digest, Hasher
+from oci_pull.errors import OciPullError
+from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import Manifest, parse_document
-from oci_pull.ports import Cancel
-
-_CHUNK = 1024 * 1024
-
-
-class Part(enum.Enum):
-    """What of a cache is damaged."""
-
-    DIRECTORY = "directory"
-    PARTIAL = "partial"
-    BLOB = "blob"
-    LAYER = "layer"
-    TREE = "tree"
-    REFERENCE = "reference"
-    INDEX = "index"
+from oci_pull.packaging.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,126 +26,48 @@ class Damage:
     part: Part
     path: Path
     why: str
-    #: The blob, where it is one or was made of one.
+    #: The blob, where it is one.
     digest: Digest | None = None
+    #: What is wrong of it, where that is the content of files and nothing else.
+    files: tuple[Stored, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A file that is named after its content."""
+def missing_blobs(receipt: Receipt, store: DirectoryStore) -> Iterator[Digest]:
+    """Blobs that a model directory was made of and that are gone.
 
-    part: Part
-    path: Path
-    digest: Digest
-    size: int
-    #: Device and inode: what links to it has the same content.
-    inode: tuple[int, int]
-    #: What is damaged if it is: the file itself, or the file set that it is in.
-    whole: Path
-
-
-def stored_files(cache: Cache) -> Iterator[Stored]:
-    """Every blob, and every file of an unpacked archive."""
-    for home in _entries(cache.root / "blobs"):
-        for path in _entries(home):
-            with suppress(OciPullError):
-                digest = Digest.parse(f"{home.name}:{path.name}")
-                yield from _stored(Part.BLOB, path, digest, path)
-    for layer in _entries(cache.root / "layers"):
-        for path in _entries(layer / FILES):
-            with suppress(OciPullError):
-                digest = Digest.parse(f"sha256:{path.name}")
-                yield from _stored(Part.LAYER, path, digest, layer)
-
-
-def _stored(part: Part, path: Path, digest: Digest, whole: Path) -> Iterator[Stored]:
-    with suppress(FileNotFoundError):
-        found = path.lstat()
-        yield Stored(part, path, digest, found.st_size, (found.st_dev, found.st_ino), whole)
-
-
-def content_damage(file: Stored, cancel: Cancel) -> Damage | None:
-    """What is wrong with a file, read to its end; raises `Cancelled`."""
-    why = None
-    if file.path.is_symlink() or not file.path.is_file():
-        why = "it is no file"
-    else:
-        try:
-            found = digest_of(file.path, cancel, file.digest.algorithm)
-            why = (
-                None if found == file.digest else f"its content is {found.algorithm}:{found.short}"
-            )
-        except FileNotFoundError:
-            # Somebody prunes: what is gone is not damaged.
-            return None
-        except OSError as error:
-            why = f"it cannot be read: {error.strerror}"
-    return Damage(file.part, file.whole, why, file.digest) if why else None
-
-
-def digest_of(path: Path, cancel: Cancel, algorithm: str = "sha256") -> Digest:
-    """The digest of a file; raises `OSError`, `Cancelled`."""
-    hasher = Hasher(algorithm)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            if cancel.is_set():
-                raise Cancelled("stopped; nothing was changed")
-            hasher.update(chunk)
-    return hasher.digest()
+    Those of archives are not among them: the files are what is kept of an archive.
+    """
+    named = {receipt.digest, receipt.manifest.digest}
+    placed = {*receipt.needs}
+    try:
+        raw = store.recall(receipt.manifest.digest)
+        manifest = parse_document(raw, digest=receipt.manifest.digest) if raw else None
+    except OciPullError:
+        manifest = None
+    if isinstance(manifest, Manifest):
+        named |= {manifest.config.digest} if manifest.config else set()
+        placed |= {blob.digest for blob in manifest.blobs}
+    named |= placed & {file.digest for file in receipt.files}
+    yield from (digest for digest in sorted(named) if not store.has(digest))
 
 
 def damaged_listings(cache: Cache) -> Iterator[Damage]:
-    """File sets whose list of members cannot be read, or that lack one of them."""
-    for layer in _entries(cache.root / "layers"):
-        if layer.name.startswith("headers-"):
-            continue
-        members = read_members(layer)
-        if members is None:
+    """File sets whose list of members cannot be read."""
+    for layer in entries(cache.root / "layers"):
+        if not layer.name.startswith("headers-") and read_members(layer) is None:
             yield Damage(Part.LAYER, layer, "its list of members cannot be read")
-        elif missing := [m for m in members if not (layer / FILES / m.digest.hex).is_file()]:
-            yield Damage(Part.LAYER, layer, f"{missing[0].path} is missing")
 
 
-def directories(cache: Cache) -> Iterator[Path]:
-    """Every model directory, with a receipt or without."""
+def damaged_receipts(cache: Cache) -> Iterator[Damage]:
+    """Model directories that nothing says anything of, and what is in the place of one."""
     for parent, inside, files in os.walk(cache.root / "models"):
-        yield from (Path(parent, name) for name in (*inside, *files) if "@" in name)
+        for path in (Path(parent, name) for name in (*inside, *files) if "@" in name):
+            if read_receipt(path) is None:
+                is_tree = path.is_dir()
+                yield Damage(
+                    Part.TREE, path, "its receipt cannot be read" if is_tree else "it is a file"
+                )
         inside[:] = [name for name in inside if "@" not in name]
-
-
-def tree_damage(
-    path: Path,
-    intact: Collection[tuple[int, int]],
-    recall: Callable[[Digest], bytes | None],
-    cancel: Cancel,
-) -> Damage | None:
-    """What is wrong with a tree; a file that is a link to something intact is not read again.
-
-    `intact` are the inodes of blobs and unpacked files that were read; `recall` has manifests.
-    Raises `Cancelled`.
-    """
-    receipt = read_receipt(path)
-    if receipt is None:
-        return Damage(Part.TREE, path, "its receipt cannot be read" if path.is_dir() else "a file")
-    for file in receipt.files:
-        where = path.joinpath(*file.path.parts)
-        try:
-            found = where.stat()
-            if found.st_size != file.size:
-                return Damage(Part.TREE, path, f"{file.path} has {found.st_size} bytes")
-            is_known = (found.st_dev, found.st_ino) in intact
-            if not is_known and digest_of(where, cancel, file.digest.algorithm) != file.digest:
-                return Damage(Part.TREE, path, f"{file.path} has other content")
-        except OSError as error:
-            return Damage(Part.TREE, path, f"{file.path}: {error.strerror}")
-    raw = recall(receipt.manifest.digest)
-    try:
-        is_manifest = raw is not None and isinstance(
-            parse_document(raw, digest=receipt.manifest.digest), Manifest
-        )
-    except OciPullError:
-        is_manifest = False
-    return None if is_manifest else Damage(Part.TREE, path, "its manifest is not in the cache")
 
 
 def damaged_directories(cache: Cache) -> Iterator[Damage]:
@@ -177,8 +85,8 @@ def damaged_directories(cache: Cache) -> Iterator[Damage]:
 
 def damaged_partials(cache: Cache) -> Iterator[Damage]:
     """Unfinished blobs whose journal says nothing; what they hold is fetched again."""
-    for home in _entries(cache.root / "partial"):
-        for path in _entries(home):
+    for home in entries(cache.root / "partial"):
+        for path in entries(home):
             is_idle = path.name == FREE
             data, journal_of = path / "data", path / "journal"
             if is_idle and data.is_file() and journal_of.is_file():
@@ -211,13 +119,6 @@ def _value(content: bytes) -> object:
         return json.loads(content)
     except (ValueError, RecursionError):
         return None
-
-
-def _entries(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except OSError:
-        return []
 
 
 def _bytes(path: Path) -> bytes | None:

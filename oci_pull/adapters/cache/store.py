@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from oci_pull.adapters.cache import partial
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import write_file, writing
+from oci_pull.errors import IntegrityError
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import MAX_BYTES, Document
@@ -39,6 +40,10 @@ class DirectoryStore:
         except OSError:
             pass
         return self.behind.find(blob) if self.behind else None
+
+    def has(self, digest: Digest) -> bool:
+        """Whether there is a file under the name of a blob of any size."""
+        return self.cache.blob(digest).exists() or bool(self.behind and self.behind.has(digest))
 
     def add(self, blob: Descriptor, content: bytes) -> StoredBlob:
         """Store content that is in memory.
@@ -85,16 +90,24 @@ class DirectoryStore:
             self.cache.blob(blob.digest).unlink(missing_ok=True)
 
     def recall(self, digest: Digest) -> bytes | None:
-        """The bytes of a manifest or an index, unparsed; None if they are not here."""
+        """The bytes of a manifest or an index, unparsed; None if they are not here, or damaged."""
         try:
             with self.cache.blob(digest).open("rb") as file:
                 if os.fstat(file.fileno()).st_size <= MAX_BYTES:
-                    return file.read()
+                    content = file.read()
+                    verify(Descriptor("", digest, len(content)), content)
+                    return content
+        except IntegrityError:
+            # Damaged: who asks has it from somewhere else, or not at all.
+            pass
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES):
                 raise
         return self.behind.recall(digest) if self.behind else None
 
     def keep(self, document: Document) -> None:
         """Store the bytes of a document; raises `DiskError`."""
-        self.add(document.descriptor, document.raw)
+        digest = document.descriptor.digest
+        if self.recall(digest) is None:
+            self.cache.prepare()
+            write_file(self.cache.blob(digest), document.raw, _READ_ONLY)

@@ -39,6 +39,16 @@ def test_bars_are_drawn_below_what_is_said() -> None:
         assert line in stream.getvalue()
 
 
+def test_a_bar_says_how_much_was_read() -> None:
+    stream, clock, progress = _bar()
+    counter = events.Counter()
+    progress.on(events.Examining(3, 7_000_000, counter))
+    counter.value, clock.now = 3_500_000, 1
+    progress.on(events.Tick())
+    assert stream.getvalue().startswith("Reading     3 files, 7.0 MB")
+    assert "3.5/7.0 MB" in stream.getvalue()
+
+
 def test_a_bar_says_that_what_is_all_here_is_verified() -> None:
     stream, clock, progress = _bar()
     progress.on(planned(9_000_000))

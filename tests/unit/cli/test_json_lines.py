@@ -35,3 +35,15 @@ def test_json_lines_are_objects_with_a_time_and_the_facts_of_the_event() -> None
     }  # fmt: skip
     assert not {"counter", "hashed"} & (lines[1].keys() | lines[4].keys())
     assert (lines[5]["code"], lines[5]["exit"], lines[5]["retryable"]) == ("rate_limited", 6, True)
+
+
+def test_json_lines_say_how_much_was_read() -> None:
+    stream, clock = io.StringIO(), Clock()
+    progress = JsonProgress(stream, clock=clock)
+    counter = events.Counter()
+    progress.on(events.Examining(3, 1000, counter))
+    counter.value, clock.now = 480, 1
+    progress.on(events.Tick())
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert {**first, "t": ""} == {"t": "", "event": "examining", "files": 3, "size": 1000}
+    assert (second["phase"], second["done"], second["total"]) == ("reading", 480, 1000)

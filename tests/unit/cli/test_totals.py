@@ -122,6 +122,16 @@ def test_each_phase_has_a_line_of_its_own() -> None:
     assert totals.total(6)[0] == Row("laying out", 400, 800)
 
 
+def test_what_is_read_again_is_a_line_until_something_is_fetched() -> None:
+    totals, counter = Totals(), events.Counter()
+    totals.on(events.Examining(3, 1000, counter))
+    assert totals.total(0)[0] == Row("reading", 0, 1000)
+    counter.value = 480
+    assert totals.total(1)[0] == Row("reading", 480, 1000, 480)
+    totals.on(planned(700))
+    assert totals.total(2)[0] == Row("total", 0, 700)
+
+
 def test_a_row_says_what_happened_to_its_blob_until_it_goes_on() -> None:
     totals = Totals()
     totals.on(planned(9_000_000))

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from oci_pull.oci.digest import Digest
 from oci_pull.oci.manifest import OCI_MANIFEST
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.receipt import PlacedFile, Receipt
+from oci_pull.packaging.selection import Selection
 from tests.unit.packaging.planning import blob
 
 RECEIPT = Receipt(
@@ -25,9 +27,10 @@ RECEIPT = Receipt(
     primary=RelPath.parse("q/重み.gguf"),
     warnings=("GGUF",),
     needs=(Digest.of(b"index"), Digest.of(b"w")),
+    chosen=Selection(include=("*.gguf",), exclude=("a*", "b*"), allow_pickle=True, root="q"),
 )
 #: Members that earlier releases did not write.
-_LATER = {"needs", "link"}
+_LATER = {"needs", "link", "chosen"}
 
 
 def document() -> dict[str, Any]:
@@ -106,6 +109,17 @@ def test_a_receipt_of_an_earlier_release_needs_nothing_that_is_known() -> None:
     found = read(value)
     assert found
     assert found.needs == ()
+    assert found.asked is None, "there is a selection, and nobody knows which"
+
+
+def test_what_was_asked_for_is_known_if_it_is_what_the_tree_is_of() -> None:
+    chosen = Selection(include=("*.json",), datasets=True)
+    found = replace(RECEIPT, chosen=chosen, selection=chosen.key)
+    again = Receipt.from_json(found.to_json())
+    assert again
+    assert again.asked == chosen
+    assert replace(RECEIPT, chosen=chosen).asked is None
+    assert replace(RECEIPT, chosen=None, selection="").asked == Selection()
 
 
 @pytest.mark.parametrize("member", sorted(set(document()) - {"schema", *_LATER}))
@@ -127,6 +141,8 @@ def test_a_receipt_without_a_member_is_none(member: str) -> None:
         ("files", ["config.json"]),
         ("files", [{"path": "a", "size": 1, "digest": str(Digest.of(b""))}]),
         ("warnings", 5),
+        ("chosen", 5),
+        ("chosen", {"include": []}),
     ],
 )
 def test_a_member_that_cannot_be_makes_it_no_receipt(member: str, value: object) -> None:

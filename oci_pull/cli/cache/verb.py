@@ -1,0 +1,40 @@
+"""What the verbs of the cache have in common."""
+
+import os
+from collections.abc import Callable
+
+import typer
+
+from oci_pull.cli import output
+from oci_pull.cli.advice import advise
+from oci_pull.cli.options import AT_ONCE, Given
+from oci_pull.cli.progress import Progress
+from oci_pull.cli.signals import CANCEL
+from oci_pull.cli.terminal import make_progress
+from oci_pull.errors import Cancelled, OciPullError
+from oci_pull.settings import Settings
+
+#: The options of every verb.
+COMMON = ("cache_dir", "config", *AT_ONCE)
+
+
+def load(given: Given) -> Settings:
+    """What the command line and the environment say."""
+    return Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+
+
+def checked(settings: Settings, work: Callable[[Progress], None]) -> None:
+    """Do the work of a verb, and tell its failure in the wanted form."""
+    progress = make_progress(settings)
+    try:
+        work(progress)
+    except OciPullError as caught:
+        # A cancel becomes the signal that asked for it.
+        error = CANCEL.error(caught.message) if isinstance(caught, Cancelled) else caught
+        advise(error, settings)
+        progress.fail(error)
+        if settings.format == "json":
+            output.emit(output.error_json(error))
+        raise typer.Exit(error.exit_code) from caught
+    finally:
+        progress.close()
