@@ -84,19 +84,27 @@ def _warm(
     for each in upkeep.warm(wanted, settings=settings, observer=observer, cancel=CANCEL):
         outcomes.append(each)
         _tell(each, settings, shown[-1])
-    if metrics:
-        write_metrics(metrics, outcomes)
-    if limit is not None and not CANCEL.is_set():
-        keep = upkeep.kept_names([*(each.reference for each in wanted), *settings.keep], settings)
-        limits = Limits(max_size=limit, keep=keep)
-        pruned = upkeep.prune(limits, settings=settings, cancel=CANCEL)
-        progress.say("pruned", f"{size(pruned.freed)} freed, {size(pruned.after)} left")
+    try:
+        if limit is not None and not CANCEL.is_set():
+            _prune(wanted, settings, progress, limit)
+    finally:
+        # On a disk that was full there is room for it only now.
+        if metrics:
+            write_metrics(metrics, outcomes)
     failed = [_meant(each.error) for each in outcomes if each.error]
     fetched = sum(each.result.fetched_bytes for each in outcomes if each.result)
     ready = len(outcomes) - len(failed)
     left = f", {len(failed)} failed" if failed else ""
     progress.say("warm", f"{ready} of {len(wanted)} ready{left}, {size(fetched)} fetched")
     return failed[0].exit_code if failed else 0
+
+
+def _prune(wanted: Sequence[Wanted], settings: Settings, progress: Progress, limit: int) -> None:
+    """The cache is no larger than the limit, as far as the list lets it be."""
+    keep = upkeep.kept_names([*(each.reference for each in wanted), *settings.keep], settings)
+    limits = Limits(max_size=limit, keep=keep)
+    pruned = upkeep.prune(limits, settings=settings, cancel=CANCEL)
+    progress.say("pruned", f"{size(pruned.freed)} freed, {size(pruned.after)} left")
 
 
 def _tell(outcome: Outcome, settings: Settings, progress: Progress) -> None:

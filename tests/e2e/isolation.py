@@ -49,6 +49,8 @@ class Disk:
     prefix: tuple[str, ...]
     #: The same directory as it is reached from here.
     seen: Path
+    #: Where those programs have it.
+    directory: Path
 
     def fill(self, leave: int) -> None:
         """Let somebody else's file take the space but for `leave` bytes."""
@@ -61,6 +63,17 @@ class Disk:
 
     def make_room(self) -> None:
         (self.seen / "filler").unlink()
+
+    def used(self) -> tuple[int, int]:
+        """Bytes and files."""
+        found = os.statvfs(self.seen)
+        return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
+
+    def resize(self, size: int, files: int) -> None:
+        """From now on it has room for so many bytes, and so many files and directories."""
+        options = f"remount,size={size},nr_inodes={files}"
+        command = [*self.prefix, "mount", "-o", options, str(self.directory)]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 @contextmanager
@@ -78,7 +91,8 @@ def small_disk(directory: Path, size: int) -> Iterator[Disk]:
         assert holder.stdout.readline() == b"mounted\n"
         spaces = ("-m",) if IS_ROOT else ("-U", "-m", "--preserve-credentials")
         prefix = ("nsenter", "-t", str(holder.pid), *spaces, "--")
-        yield Disk(prefix, Path(f"/proc/{holder.pid}/root") / directory.relative_to("/"))
+        seen = Path(f"/proc/{holder.pid}/root") / directory.relative_to("/")
+        yield Disk(prefix, seen, directory)
         holder.stdin.close()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import remove_tree, writing
-from oci_pull.errors import Busy
+from oci_pull.errors import Busy, NoSpace
 
 #: A process on another machine is believed to live for so long (seconds).
 _LONGEST = 24 * 3600.0
@@ -19,13 +19,15 @@ _LONGEST = 24 * 3600.0
 def turn(cache: Cache, what: str) -> Iterator[None]:
     """While this lasts, no other process has the same turn.
 
+    On a full disk nobody can take one, and it is done without: what is done may make room.
+
     Raises:
         Busy: another one has it, and lives.
         DiskError: the cache cannot be written.
     """
     home, me = cache.locks / what, Owner.new()
     cache.prepare()
-    with writing(home):
+    with suppress(NoSpace), writing(home):
         _take(home, me, what)
     try:
         yield
@@ -44,6 +46,10 @@ def _take(home: Path, me: Owner, what: str) -> None:
             try:
                 new.rename(home)
                 return
+            except NotADirectoryError:
+                # A file of that name is nobody's turn.
+                home.unlink(missing_ok=True)
+                continue
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
