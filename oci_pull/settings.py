@@ -368,7 +368,9 @@ def flag_of(name: str) -> str:
 
 
 def _given(origin: str, option: Option, value: object) -> object:
-    """A value as its field wants it; text is parsed, anything else is believed to be right."""
+    """A value as its field wants it: text is parsed, a number as if it were typed."""
+    if type(value) in (int, float):
+        value = str(value)
     try:
         if option.is_list and isinstance(value, list | tuple):
             return tuple(option.parse(v) if isinstance(v, str) else v for v in value)

@@ -39,6 +39,16 @@ def test_values_of_the_right_type_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [("jobs", 0), ("jobs", 2.5), ("retries", -1), ("timeout", 0), ("max_wait", -1.0),
+     ("limit_rate", 0), ("max_bytes", -1)],
+)  # fmt: skip
+def test_a_number_that_cannot_be_typed_cannot_be_given_either(name: str, value: float) -> None:
+    with pytest.raises(InvalidSetting, match=f"--{name.replace('_', '-')}: .*{value}"):
+        Settings.load(_HOME, {name: value})
+
+
+@pytest.mark.parametrize(
     ("name", "text", "value"),
     [
         ("offline", "yes", True),
