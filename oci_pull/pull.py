@@ -56,18 +56,23 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """A model directory that is complete and verified."""
+    """A model directory that is complete and verified. Sizes in bytes."""
 
     path: Path
     reference: Locator
+    #: What the reference was: of the index, where there is one. Pull by it to get the very same.
     digest: Digest
+    #: As in `docker-model`, `modelpack`, `kitops`, `oras`, `mlmodel`, `ollama`, `image`.
     packaging: str
     files: tuple[PlacedFile, ...]
+    #: What came over the network.
     fetched_bytes: int
+    #: What was here already, also in parts of files.
     reused_bytes: int
     #: Nothing had to be done: the directory was there.
     unchanged: bool
     warnings: tuple[str, ...]
+    #: Whether vLLM can serve the directory; a warning says why not.
     servable: bool
     #: The one file to hand to the engine, where it wants a file and not the directory.
     primary: Path | None

@@ -1,6 +1,7 @@
 """The classes of errors against the table of exit codes, which scripts rely on."""
 
 import inspect
+import pickle
 from typing import Any
 
 import pytest
@@ -90,6 +91,15 @@ def test_a_class_has_its_place_in_the_table(name: str) -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_a_hint_may_be_missing(name: str) -> None:
     assert classes()[name]("message").hint is None
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_it_comes_whole_from_another_process(name: str) -> None:
+    error = getattr(errors, name)("what and where", hint="what to type")
+    found = pickle.loads(pickle.dumps(error))
+    assert type(found) is type(error)
+    assert vars(found) == vars(error)
+    assert str(found) == "what and where"
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import pickle
 import subprocess
 import sys
 import threading
@@ -192,6 +193,23 @@ def test_what_an_observer_raises_ends_the_pull_and_spoils_nothing(
     assert pull(reference, settings=settings).servable
 
 
+def test_an_interrupt_of_the_calling_thread_is_a_cancel(
+    registry: FakeRegistry, reference: str, settings: Settings
+) -> None:
+    has_half = _half_a_blob(registry)
+
+    class Impatient:
+        def on(self, event: Event) -> None:
+            if isinstance(event, events.Tick) and has_half():
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(reference, settings=settings, observer=Impatient())
+    registry.blob_faults = []
+    result = pull(reference, settings=settings)
+    assert result.reused_bytes > 0, "what was there was kept"
+
+
 # Several at once
 
 
@@ -314,6 +332,13 @@ def test_a_failure_is_raised_and_ends_no_process(reference: str, settings: Setti
     with pytest.raises(ManifestUnknown) as caught:
         pull(f"{reference}-not", settings=settings)
     assert (caught.value.exit_code, caught.value.retryable) == (3, False)
+
+
+def test_what_a_pull_says_can_be_sent_to_another_process(
+    reference: str, settings: Settings
+) -> None:
+    planned, result = plan(reference, settings=settings), pull(reference, settings=settings)
+    assert pickle.loads(pickle.dumps((planned, result))) == (planned, result)
 
 
 _FORKS = """
