@@ -104,7 +104,7 @@ class Plan:
     #: Whether vLLM can serve the directory, by the names of its files; None where those that are
     #: still in an archive decide.
     servable: bool | None
-    #: Why it cannot be served, where that is known.
+    #: Why it cannot be served, where that is known; that nobody could be asked what the tag is.
     warnings: tuple[str, ...] = ()
 
     @property
@@ -157,7 +157,7 @@ def plan(request: Request, shelves: Shelves, destination: Destination, cached: B
         cache_bytes=supply.to_write + supply.unpacked,
         added_bytes=destination.added(layout, supply.unpacked),
         servable=verdict.servable if is_known else None,
-        warnings=verdict.warnings if is_known else (),
+        warnings=(*filter(None, [found.stale]), *(verdict.warnings if is_known else ())),
     )
 
 

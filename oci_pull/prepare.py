@@ -106,7 +106,8 @@ class Resolution:
     digest: Digest
     document: Document
     manifest: Manifest
-    #: Why nobody could be asked what the tag is now; empty where somebody was, or need not be.
+    #: That nobody could be asked what the tag is now, and why; empty where somebody was, or need
+    #: not be.
     stale: str = ""
 
 
@@ -177,7 +178,9 @@ def _last_seen(request: Request, shelves: Shelves, error: TransferError) -> Reso
         found = resolve(replace(request, offline=True), shelves)
     except NotCached:
         raise error from None
-    return replace(found, stale=error.message)
+    digest = f"{found.digest.algorithm}:{found.digest.short}"
+    reason = f"{request.reference} is {digest}, as it was last seen: {error.message}"
+    return replace(found, stale=reason)
 
 
 def meant(document: Document, request: Request, shelves: Shelves) -> Manifest:

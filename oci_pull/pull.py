@@ -97,8 +97,7 @@ def pull(request: Request, tools: Tools) -> PullResult:
     tools.observer.on(Resolving(str(request.reference)))
     found = resolve(request, shelves)
     if found.stale:
-        last = f"{found.digest.algorithm}:{found.digest.short}, as it was last seen"
-        tools.observer.on(Warned(f"{request.reference} is {last}: {found.stale}"))
+        tools.observer.on(Warned(found.stale))
     manifest, key = found.manifest.descriptor.digest, request.selection.key
     if tree := tools.destination.find(request.reference, manifest, key):
         if _has_moved(request, found, shelves):
@@ -302,7 +301,7 @@ def _result(
         fetched_bytes=fetched,
         reused_bytes=reused,
         unchanged=unchanged,
-        warnings=_warnings(tree),
+        warnings=(*filter(None, [found.stale]), *_warnings(tree)),
         servable=receipt.servable,
         primary=_primary(tree),
         link=receipt.link,

@@ -77,7 +77,10 @@ class RegistrySettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was decided before anything is done."""
+    """What was decided before anything is done. Sizes in bytes, times in seconds.
+
+    `load` makes them as the command does, `with_options` changes some of them.
+    """
 
     output: Path | None = _option(
         None, Option(as_path, "DIR", "where", "lay the model out here", short="-o")

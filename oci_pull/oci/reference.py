@@ -46,6 +46,13 @@ class Reference:
 
         Raises:
             InvalidReference: with the corrected text as its hint where that can be guessed.
+
+        Example:
+            >>> reference = Reference.parse("ai/smollm2:v1")
+            >>> reference.registry, reference.repository, reference.tag, reference.digest
+            ('docker.io', 'ai/smollm2', 'v1', None)
+            >>> str(Reference.parse("ubuntu"))
+            'docker.io/library/ubuntu:latest'
         """
         bare = text.removeprefix(_SCHEME)
         _refuse_what_is_no_name(text, bare)

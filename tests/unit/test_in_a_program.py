@@ -19,7 +19,14 @@ from oci_pull.errors import Cancelled, ManifestUnknown
 from oci_pull.settings import Settings
 from tests import builders
 from tests.e2e.models import MIB, model, put, weights
-from tests.fakes.registry import Auth, BlobFaults, FakeRegistry, ManifestFaults, TokenFaults
+from tests.fakes.registry import (
+    Auth,
+    BlobFaults,
+    FakeRegistry,
+    ManifestFaults,
+    ServerFaults,
+    TokenFaults,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -265,6 +272,18 @@ def test_a_part_of_a_model_costs_its_own_bytes_and_all_of_it_later_costs_the_oth
     assert (whole.fetched_bytes, whole.reused_bytes) == (rest.fetch_bytes, part.fetched_bytes)
     assert registry.bytes_served == rest.total_bytes
     assert pull(reference, settings=wanted).path == part.path, "both stay"
+
+
+def test_a_program_is_told_that_nobody_could_be_asked(
+    registry: FakeRegistry, reference: str, settings: Settings
+) -> None:
+    fresh = pull(reference, settings=settings)
+    assert fresh.warnings == ()
+    registry.server_faults = ServerFaults(status=503)
+    said = f"{reference} is sha256:{fresh.digest.short}, as it was last seen: "
+    for look in (plan, pull):
+        (warning,) = look(reference, settings=settings, stale_ok=True, retries=0).warnings
+        assert warning.startswith(said)
 
 
 # No trace

@@ -1,3 +1,4 @@
+import doctest
 import subprocess
 import sys
 import typing
@@ -7,6 +8,7 @@ import pytest
 import oci_pull
 from oci_pull import errors
 from oci_pull.api import Options
+from oci_pull.oci import reference
 from oci_pull.settings import OPTIONS
 
 _NAMES = {
@@ -49,6 +51,11 @@ def test_the_function_is_not_hidden_by_the_module_of_its_name() -> None:
 def test_what_is_returned_is_what_is_exported() -> None:
     assert typing.get_type_hints(oci_pull.pull)["return"] is oci_pull.PullResult
     assert typing.get_type_hints(oci_pull.plan)["return"] is oci_pull.Plan
+
+
+def test_what_a_docstring_shows_is_true() -> None:
+    found = doctest.testmod(reference)
+    assert (found.attempted, found.failed) == (3, 0)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
