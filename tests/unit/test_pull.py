@@ -124,7 +124,7 @@ def test_the_time_that_was_given_ends_everything(
     assert callable(verb)
     reference = _put(tmp_path, _MODEL)
     with pytest.raises(TimedOut, match=r"not done after .* is kept") as caught:
-        verb(reference, settings=settings, timeout=1e-9)
+        verb(reference, settings=settings, timeout=0.0001)
     assert "--timeout" in (caught.value.hint or "")
     verb(reference, settings=settings, timeout="10m")
 
@@ -133,4 +133,4 @@ def test_who_stops_it_is_not_told_that_the_time_is_over(tmp_path: Path, settings
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):
-        api.pull(_put(tmp_path, _MODEL), settings=settings, cancel=cancel, timeout=1e-9)
+        api.pull(_put(tmp_path, _MODEL), settings=settings, cancel=cancel, timeout=0.0001)
