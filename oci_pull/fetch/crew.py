@@ -32,6 +32,7 @@ class Crew:
         self._changed = threading.Condition()
         self._failures: deque[BaseException] = deque()
         self._assemblies: set[Assembly] = set()
+        self._joins: list[Callable[[], None]] = []
         self._working = 0
         self._has_ended = False
 
@@ -54,10 +55,12 @@ class Crew:
                     self._working -= 1
                     self._changed.notify_all()
 
+        thread = threading.Thread(target=guarded, daemon=True)  # noqa: TID251
         with self._changed:
             self._working += 1
         try:
-            threading.Thread(target=guarded, daemon=True).start()  # noqa: TID251
+            thread.start()
+            self._joins.append(thread.join)
         except RuntimeError as error:
             # No more threads: those that run are stopped like after any other failure.
             with self._changed:
@@ -83,6 +86,10 @@ class Crew:
         except BaseException:
             self._end()
             raise
+        # They have nothing left to do but to go. A process that forks while one of them is on its
+        # way out, in the cleaning up of OpenSSL, gives its child a lock that nobody opens again.
+        for join in self._joins:
+            join()
 
     def _is_working(self) -> bool:
         """Whether any thread still runs, after a moment; false as soon as one failed."""
