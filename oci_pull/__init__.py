@@ -5,10 +5,10 @@ importing the package costs nothing.
 """
 
 import sys
-from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+# As `typing` has it: importing that takes longer than all that `oci-pull -V` does.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_pull import events as events
     from oci_pull.api import inspect as inspect
@@ -37,12 +37,12 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for."""
     if name == "events":
-        return import_module("oci_pull.events")
+        return _module("oci_pull.events")
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(_module(_HOMES[name]), name)
     if name in _errors():
         return _errors()[name]
     raise AttributeError(f"module 'oci_pull' has no attribute {name!r}")
@@ -53,15 +53,21 @@ def __dir__() -> list[str]:
 
 
 def _errors() -> dict[str, type]:
-    errors = import_module("oci_pull.errors")
+    errors = _module("oci_pull.errors")
     found = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, errors.OciPullError)}
+
+
+def _module(name: str) -> ModuleType:
+    from importlib import import_module
+
+    return import_module(name)
 
 
 class _Package(ModuleType):
     """Importing the module `oci_pull.pull` would hide the function of that name."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

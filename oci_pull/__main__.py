@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 
 from oci_pull import __version__
 
@@ -27,7 +26,7 @@ def main() -> None:
 
     if question := question_in(words):
         sys.exit(_answer(question, words))
-    from oci_pull.cli.app import run
+    from oci_pull.cli.run import run
 
     run(words)
 
@@ -49,7 +48,7 @@ def _have_streams() -> None:
         sys.exit(1)
 
 
-def _answer(question: str, words: Sequence[str]) -> int:
+def _answer(question: str, words: list[str]) -> int:
     """Print the version, or the page of a command; the exit code."""
     if question == "-V":
         sys.stdout.write(f"oci-pull {__version__}\n")
@@ -59,7 +58,7 @@ def _answer(question: str, words: Sequence[str]) -> int:
     return answer(words)
 
 
-def _complete(words: Sequence[str]) -> None:
+def _complete(words: list[str]) -> None:
     """Answer a shell that asks what may come next; a Tab never shows an error."""
     try:
         from oci_pull.cli.completion import answer

@@ -26,7 +26,6 @@ from oci_pull.oci.digest import Digest
 from oci_pull.oci.index import MAX_DEPTH, candidates, only
 from oci_pull.oci.manifest import Document, Index, Manifest, parse_document
 from oci_pull.oci.reference import LayoutReference, Locator, Reference
-from oci_pull.packaging.detect import planner_for
 from oci_pull.packaging.layer import annotated_size
 from oci_pull.packaging.layout import FromBlob, Layout, arrange
 from oci_pull.packaging.plan import (
@@ -255,6 +254,8 @@ def make_plan(manifest: Manifest, request: Request, shelves: Shelves) -> FilePla
         UnsafePath, InconsistentModel: a planner does, and refuses it.
         NotFoundError, AccessError, TransferError: what it is built on cannot be had.
     """
+    from oci_pull.packaging.detect import planner_for
+
     planner = planner_for(manifest)
     shelves.family.adopt(request.reference, manifest)
     known = Known()

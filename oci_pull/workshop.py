@@ -1,7 +1,6 @@
 """The composition root: settings and a reference in, the real world plugged together."""
 
 import os
-import platform
 import random
 import tempfile
 from collections.abc import Iterator
@@ -21,9 +20,7 @@ from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.adapters.clock import Deadline, SystemClock
 from oci_pull.adapters.disk import remove_tree
 from oci_pull.adapters.family import FamilySource
-from oci_pull.adapters.hf_cache import HubCache
 from oci_pull.adapters.offline import OfflineSource
-from oci_pull.adapters.output import OutputDirectory
 from oci_pull.adapters.space import DiskSpace
 from oci_pull.adapters.told import ToldDocuments
 from oci_pull.errors import Cancelled, NotWritable, TimedOut, UsageError
@@ -33,7 +30,6 @@ from oci_pull.fetch.retry import Patience
 from oci_pull.oci.descriptor import Platform
 from oci_pull.oci.reference import Locator, parse_locator
 from oci_pull.options import duration
-from oci_pull.packaging.hf_name import hub_id
 from oci_pull.packaging.selection import Selection
 from oci_pull.ports import BlobStore, Cancel, Destination, Observer
 from oci_pull.prepare import Request, Shelves
@@ -241,11 +237,16 @@ def _destination(
                 "there is no home directory, and so no Hugging Face hub cache",
                 hint="HF_HUB_CACHE=DIR",
             )
+        from oci_pull.adapters.hf_cache import HubCache
+        from oci_pull.packaging.hf_name import hub_id
+
         name, tag = hub_id(locator), getattr(locator, "tag", None)
         return HubCache(
             settings.hub_cache.absolute(), name, tag, contents, cancel, settings.link_mode
         )
     if settings.output:
+        from oci_pull.adapters.output import OutputDirectory
+
         return OutputDirectory(
             settings.output.absolute(), contents, observer, cancel, settings.link_mode
         )
@@ -254,7 +255,7 @@ def _destination(
 
 
 def _request(locator: Locator, settings: Settings, *, is_offline: bool) -> Request:
-    machine = platform.machine().lower()
+    machine = os.uname().machine.lower()
     return Request(
         reference=locator,
         host=Platform("linux", _ARCHITECTURES.get(machine, machine)),

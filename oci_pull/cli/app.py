@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -10,23 +9,21 @@ import typer
 
 from oci_pull import api, upkeep
 from oci_pull.cli import output
-from oci_pull.cli.advice import advise
-from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.cache import cache
 from oci_pull.cli.doctor import report_json, report_text
-from oci_pull.cli.failure import report, unexpected
+from oci_pull.cli.failure import report
 from oci_pull.cli.inspection import inspection_json, inspection_text
 from oci_pull.cli.login import login, logout
 from oci_pull.cli.mistakes import TyperUsageError, mistake
 from oci_pull.cli.options import ALL, AT_ONCE, NETWORK, OUTPUT, SELECTION, Given, takes
-from oci_pull.cli.password import with_password
 from oci_pull.cli.plan import plan_json, plan_text
 from oci_pull.cli.progress import Progress
-from oci_pull.cli.signals import CANCEL, leave
+from oci_pull.cli.pull import fail, in_turn, load
+from oci_pull.cli.pull import pull as pull_each
+from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.warm import warm
-from oci_pull.errors import Cancelled, InvalidSetting, OciPullError, UsageError
-from oci_pull.packaging.servable import serve_command
+from oci_pull.errors import InvalidSetting, OciPullError, UsageError
 from oci_pull.settings import Settings
 from oci_pull.verbs.pins import Pins
 from oci_pull.workshop import locate
@@ -46,43 +43,20 @@ References = Annotated[list[str], typer.Argument(metavar="REF...", help="what to
 OneReference = Annotated[str, typer.Argument(metavar="REF", help="what to look at")]
 
 
-def run(words: Sequence[str]) -> None:
-    """Run a command line and end the process with its exit code."""
-    CANCEL.install()
-    try:
-        code = _run(words)
-    except BrokenPipeError:
-        code = 1
-    leave(code)
-
-
-def _run(words: Sequence[str]) -> int:
-    try:
-        # Without standing alone Typer gives the code back, and raises its errors.
-        code: int | None = app(args=rewrite(words), prog_name="oci-pull", standalone_mode=False)
-    except TyperUsageError as error:
-        report(mistake(error), sys.stderr)
-        return UsageError.exit_code
-    except OciPullError as error:
-        report(error, sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the last resort: a line, not a traceback
-        report(unexpected(error), sys.stderr)
-        return 1
-    return code or 0
-
-
 app.command()(login)
 app.command()(logout)
 app.command()(warm)
 
 
-def _load(given: Given, references: Sequence[str] = ()) -> Settings:
-    """What the command line, the environment and stdin say; a password is for `references`."""
-    settings = Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
-    return with_password(settings, references) if references else settings
+def obey(words: Sequence[str]) -> int:
+    """Do what the words say; the exit code. A mistake in them is told."""
+    try:
+        # Without standing alone Typer gives the code back, and raises its errors.
+        code: int | None = app(args=list(words), prog_name="oci-pull", standalone_mode=False)
+    except TyperUsageError as error:
+        report(mistake(error), sys.stderr)
+        return UsageError.exit_code
+    return code or 0
 
 
 @app.command()
@@ -96,57 +70,16 @@ def pull(
     ] = False,
 ) -> None:
     """Fetch, verify and lay out models; print the directory of each."""
-    settings = _load(given, references)
-    if settings.output and len(references) > 1:
-        raise InvalidSetting("one -o DIR cannot hold several models")
-    code, pins = 0, Pins(settings.digest_file)
-    for reference in references:
-        progress = make_progress(settings)
-        try:
-            pins.check(locate(reference, settings))
-            if dry_run:
-                _show_plan(reference, settings, progress, pins)
-            else:
-                _pull(reference, settings, progress, pins)
-        except OciPullError as error:
-            failure = _fail(error, settings, progress)
-            code = code or failure.exit_code
-            if isinstance(failure, Cancelled):
-                break
-    if not code:
-        pins.write()
-    raise typer.Exit(code)
-
-
-def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
-    """Tell a failure in the wanted forms; a cancel becomes the signal that asked for it."""
-    if isinstance(error, Cancelled):
-        error = CANCEL.error("interrupted; the same command continues")
-        error.explain(f"{progress.totals.kept} in {settings.cache}")
-    advise(error, settings)
-    progress.fail(error)
-    if settings.format == "json":
-        output.emit(output.error_json(error))
-    return error
-
-
-def _pull(reference: str, settings: Settings, progress: Progress, pins: Pins) -> None:
-    begun = time.monotonic()
-    result = api.pull(reference, settings=settings, observer=progress, cancel=CANCEL)
-    seconds = time.monotonic() - begun
-    pins.add(result.reference, result.digest)
-    progress.succeed(result, seconds)
-    output.emit_result(result, seconds, settings.format)
-    is_seen = sys.stdout.isatty() and sys.stderr.isatty() and not settings.quiet
-    if is_seen and (result.servable or result.primary):
-        output.tell(f"Next        {serve_command(result.path, result.primary)}")
+    if dry_run:
+        raise typer.Exit(in_turn(references, load(given, references), _show_plan))
+    raise typer.Exit(pull_each(references, given))
 
 
 @app.command()
 @takes(ALL)
 def plan(reference: OneReference, *, given: Given) -> None:
     """Say what a pull would fetch, reuse and leave out; nothing is written."""
-    settings = _load(given, [reference])
+    settings = load(given, [reference])
     pins = Pins(settings.digest_file)
 
     def show(progress: Progress) -> None:
@@ -175,7 +108,7 @@ def inspect(
     ] = False,
 ) -> None:
     """Say what is at a reference."""
-    settings = _load(given, [reference])
+    settings = load(given, [reference])
     _checked(settings, lambda progress: _show_inspection(reference, settings, progress, raw=raw))
 
 
@@ -204,11 +137,11 @@ def doctor(
     """Say what a pull would use and from where, and how far it would come."""
     broken = None
     try:
-        _load(given)
+        load(given)
     except InvalidSetting as error:
         # Of the file, it is a finding like others; of anything else, it is raised without it too.
         broken, given = error, {**given, "config": os.devnull}
-    settings = _load(given, [named] if named else ())
+    settings = load(given, [named] if named else ())
     _checked(settings, lambda progress: _show_report(named, settings, progress, broken))
 
 
@@ -234,7 +167,7 @@ def cache_path(
     ] = False,
 ) -> None:
     """Print the directory of a model that is complete in the cache, without any request."""
-    settings = _load(given)
+    settings = load(given)
     _checked(settings, lambda _: _show_path(reference, settings, primary=primary))
 
 
@@ -244,7 +177,7 @@ def _checked(settings: Settings, work: Callable[[Progress], None]) -> None:
     try:
         work(progress)
     except OciPullError as error:
-        raise typer.Exit(_fail(error, settings, progress).exit_code) from error
+        raise typer.Exit(fail(error, settings, progress).exit_code) from error
     finally:
         progress.close()
 

@@ -1,8 +1,8 @@
 """The words of the command line before Typer sees them: `oci-pull REF` is `oci-pull pull REF`."""
 
-import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from oci_pull.errors import UsageError
 from oci_pull.settings import OPTIONS, flag_of
@@ -28,6 +28,27 @@ _QUESTIONS = {"-h": "-h", "--help": "-h", "-V": "-V", "--version": "-V"}
 #: What others have as commands, and the option that it is here.
 _NO_COMMANDS = {"help": "-h", "version": "-V"}
 _CLOSE = 0.75
+
+
+def opposite_of(name: str) -> str:
+    """The command line's word for the reverse of a switch."""
+    return flag_of(name.removeprefix("no_") if name.startswith("no_") else f"no_{name}")
+
+
+#: Every way to write an option that the next word is the value of, and its setting.
+_VALUED = {
+    flag: name
+    for name, option in OPTIONS.items()
+    for flag in (flag_of(name), option.short)
+    if flag and not option.is_switch
+}
+#: Every way to write a switch, and what it says; one that is counted says more each time.
+_SWITCHES = {
+    flag: (name, is_on)
+    for name, option in OPTIONS.items()
+    for flag, is_on in ((flag_of(name), True), (option.short, True), (opposite_of(name), False))
+    if flag and option.is_switch and not option.is_counted
+}
 
 
 def rewrite(words: Sequence[str]) -> list[str]:
@@ -71,24 +92,47 @@ def _options(words: Sequence[str]) -> Iterator[str]:
         if skip:
             skip = False
         elif word.startswith("-"):
-            skip = word in _takes_value()
+            skip = word in _VALUED
             yield word
 
 
-def _takes_value() -> frozenset[str]:
-    valued = [(name, option) for name, option in OPTIONS.items() if not option.is_switch]
-    words = (word for name, option in valued for word in (flag_of(name), option.short) if word)
-    return frozenset(words)
+def plain_pull(words: Sequence[str]) -> tuple[list[str], Mapping[str, object]] | None:
+    """The references and the settings of a pull of which nothing has to be explained, else None.
+
+    Typer would understand the same, and takes longer to import than a model that is there takes to
+    be found. What is unknown, incomplete, counted or run together (`-qj4`) is left to it.
+    """
+    if words[:1] != ["pull"]:
+        return None
+    references: list[str] = []
+    given: dict[str, Any] = {}
+    rest = iter(words[1:])
+    for word in rest:
+        flag, joined, value = word.partition("=")
+        if word == "--":
+            references += rest
+        elif not word.startswith("-"):
+            references.append(word)
+        elif word in _SWITCHES:
+            name, given[name] = _SWITCHES[word]
+        elif name := _VALUED.get(flag if flag.startswith("--") else word, ""):
+            taken = value if joined else next(rest, None)
+            if taken is None:
+                return None
+            given[name] = [*given.get(name, ()), taken] if OPTIONS[name].is_list else taken
+        else:
+            return None
+    return (references, given) if references else None
 
 
 def _first_word(words: Sequence[str]) -> int | None:
     """The position of the first word that is neither an option nor the value of one."""
-    takes_value, skip = _takes_value(), False
+    skip = False
     for position, word in enumerate(words):
         if word == "--":
             return None
         if skip or word.startswith("-"):
-            skip = not skip and word in takes_value
+            skip = not skip and word in _VALUED
             continue
         return position
     return None
@@ -105,6 +149,8 @@ def _refuse_a_slip(word: str, following: Sequence[str]) -> None:
         )
     if not (words and re.fullmatch(r"[a-z]+", word)):
         return
+    import difflib
+
     near = difflib.get_close_matches(word, _FIRST_WORDS, n=1, cutoff=_CLOSE)
     if near:
         raise UsageError(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from oci_pull.cli.arguments import opposite_of
 from oci_pull.options import Option
 from oci_pull.settings import OPTIONS, flag_of
 
@@ -51,8 +52,7 @@ def takes(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[...,
 def _parameter(name: str, option: Option) -> inspect.Parameter:
     flags = [flag_of(name)]
     if option.is_switch and not option.is_counted:
-        opposite = name.removeprefix("no_") if name.startswith("no_") else f"no_{name}"
-        flags[0] += f"/{flag_of(opposite)}"
+        flags[0] += f"/{opposite_of(name)}"
     if option.short:
         flags.append(option.short)
     kind: Any = str | None

@@ -4,7 +4,6 @@ import sys
 import time
 from typing import TextIO
 
-from oci_pull.cli.bar import BarProgress
 from oci_pull.cli.color import Ink
 from oci_pull.cli.json_lines import JsonProgress
 from oci_pull.cli.plain import PlainProgress
@@ -35,6 +34,8 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
         case "json":
             return JsonProgress(stream, clock=time.monotonic)
         case "bar":
+            from oci_pull.cli.bar import BarProgress
+
             return BarProgress(stream, clock=time.monotonic, ink=ink)
         case _:
             stamps = not settings.is_logged

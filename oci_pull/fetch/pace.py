@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import TypeVar
 
 K = TypeVar("K")
@@ -64,9 +63,13 @@ class Pace:
 
 def laggards(rates: Mapping[K, float], ended: Sequence[float] = ()) -> list[K]:
     """The connections that are much slower than the others, those that ended a moment ago too."""
+    if len(rates) + len(ended) <= _OTHERS:
+        return []
+    from statistics import median
+
     found = []
     for key, rate in rates.items():
         others = [*ended, *(each for other, each in rates.items() if other != key)]
-        if len(others) >= _OTHERS and rate < _SHARE * median(others):
+        if rate < _SHARE * median(others):
             found.append(key)
     return found

@@ -404,39 +404,81 @@ def test_ctrl_c_in_a_terminal_leaves_no_bar_behind(
 # Start-up
 
 
-def _imported(oci_pull: Command, *words: str) -> tuple[int, set[str]]:
+def _imported(oci_pull: Command, *words: str) -> set[str]:
+    """Every module that is imported, and what has them all, until the command has succeeded."""
     program = (sys.executable, "-X", "importtime", "-m", "oci_pull")
     run = replace(oci_pull, program=program)(*words)
+    assert run.code == 0, run
     lines = [line for line in run.stderr.splitlines() if line.startswith("import time:")]
-    assert lines
-    return run.code, {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    names = [line.rpartition("|")[2].strip() for line in lines]
+    assert names
+    return {*names, *(name.partition(".")[0] for name in names)}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("--version",), ("-h",), ("pull", "-h"), ("cache", "-h")],
-    ids=" ".join,
-)
-def test_help_and_version_import_nothing_slow(words: tuple[str, ...], oci_pull: Command) -> None:
-    code, imported = _imported(oci_pull, *words)
-    assert code == 0
-    assert not imported.intersection(_SLOW)
+def _ours(imported: set[str]) -> set[str]:
+    return {name for name in imported if name.startswith("oci_pull.")}
 
 
-def test_the_version_needs_no_command_line_library(oci_pull: Command) -> None:
-    assert not _imported(oci_pull, "--version")[1].intersection({"typer", "click", *_SLOW})
+def test_the_version_needs_next_to_nothing(oci_pull: Command) -> None:
+    imported = _imported(oci_pull, "--version")
+    assert not _ours(imported) - {"oci_pull.__main__"}
+    assert not imported & {"typing", "re", "dataclasses", "pathlib", "json", "typer", "click"}
     assert oci_pull("--version").stdout.startswith("oci-pull ")
 
 
-def test_a_complete_model_by_digest_imports_nothing_slow(
-    reference: str, registry: FakeRegistry, oci_pull: Command
+def test_importing_the_package_imports_nothing_else(oci_pull: Command) -> None:
+    program = (sys.executable, "-X", "importtime", "-c", "import oci_pull")
+    lines = replace(oci_pull, program=program)().must_succeed().stderr.splitlines()
+    ours = {line.rpartition("|")[2].strip() for line in lines if "oci_pull" in line}
+    assert ours == {"oci_pull"}
+
+
+def test_the_overview_needs_no_command_line_library(oci_pull: Command) -> None:
+    imported = _imported(oci_pull, "-h")
+    assert not imported & {"typer", "click", "oci_pull.api", "oci_pull.adapters", *_SLOW}
+
+
+@pytest.mark.parametrize("command", ["pull", "cache"])
+def test_the_help_of_a_command_needs_no_network_and_no_colours(
+    command: str, oci_pull: Command
+) -> None:
+    assert not _imported(oci_pull, command, "-h") & set(_SLOW)
+
+
+def test_a_tab_needs_no_settings(reference: str, oci_pull: Command) -> None:
+    oci_pull(reference).must_succeed()
+    imported = _imported(oci_pull, "__complete", "references", "")
+    assert not imported & {"typer", "dataclasses", "oci_pull.settings", "oci_pull.api", *_SLOW}
+    assert reference in oci_pull("__complete", "references", "").stdout.split()
+
+
+#: What only those need who have something to fetch, to lay out, to draw, or to explain.
+_FOR_WORK = {
+    "typer", "click", "rich", "oci_pull.look", "oci_pull.packaging.detect", "oci_pull.cli.bar",
+    "oci_pull.cli.app", "oci_pull.adapters.output", "oci_pull.adapters.hf_cache",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [(), ("--progress", "bar"), ("--jobs=2", "-q")], ids=" ".join)
+def test_a_hit_by_digest_imports_neither_the_network_nor_what_does_work(
+    words: tuple[str, ...], reference: str, registry: FakeRegistry, oci_pull: Command
 ) -> None:
     digest = oci_pull("--format", "json", reference).json["digest"]
     requests = len(registry.requests)
-    code, imported = _imported(oci_pull, f"{reference}@{digest}")
-    assert code == 0
-    assert not imported.intersection(_SLOW)
+    imported = _imported(oci_pull, *words, f"{reference}@{digest}")
+    assert not imported & {"ssl", "oci_pull.adapters.registry", *_SLOW, *_FOR_WORK}
     assert len(registry.requests) == requests
+
+
+def test_a_hit_by_tag_imports_a_client_and_nothing_that_does_work(
+    reference: str, registry: FakeRegistry, oci_pull: Command
+) -> None:
+    oci_pull(reference).must_succeed()
+    requests = len(registry.requests)
+    imported = _imported(oci_pull, "--plain-http", reference)
+    assert "httpx" in imported
+    assert not imported & {"truststore", *_FOR_WORK}
+    assert [each.method for each in registry.requests[requests:]] == ["HEAD"]
 
 
 def test_help_names_the_commands_and_the_options_of_pull(oci_pull: Command) -> None:

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import socket
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -105,6 +104,8 @@ def _start_of(pid: int) -> int:
 
 def _start_by_ps(pid: int) -> int:
     """The same where there is no /proc (macOS)."""
+    import subprocess
+
     command = ["ps", "-o", "lstart=", "-p", str(pid)]
     try:
         reply = subprocess.run(command, capture_output=True, check=False, timeout=5)

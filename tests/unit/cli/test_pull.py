@@ -4,8 +4,8 @@ import json
 import pytest
 
 from oci_pull import events
-from oci_pull.cli.app import _fail
 from oci_pull.cli.progress import NoProgress
+from oci_pull.cli.pull import fail
 from oci_pull.errors import Cancelled, TimedOut
 from oci_pull.settings import Settings
 
@@ -25,7 +25,7 @@ def test_an_interruption_says_what_is_kept(told: list[events.Event], kept: str) 
     for event in told:
         progress.on(event)
     settings = Settings.load({}, {"cache_dir": "/c"})
-    error = _fail(Cancelled("stopped"), settings, progress)
+    error = fail(Cancelled("stopped"), settings, progress)
     assert isinstance(error, Cancelled)
     assert stream.getvalue() == f"interrupted; the same command continues\n  {kept} in /c\n"
 
@@ -33,7 +33,7 @@ def test_an_interruption_says_what_is_kept(told: list[events.Event], kept: str) 
 def test_a_failure_is_told_on_both_streams_to_programs(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
     settings = Settings.load({}, {"cache_dir": "/c", "format": "json"})
-    error = _fail(TimedOut("not done after 10m", hint="longer"), settings, NoProgress(stream))
+    error = fail(TimedOut("not done after 10m", hint="longer"), settings, NoProgress(stream))
     assert error.exit_code == 5
     assert stream.getvalue() == "error: not done after 10m\n  try: longer\n"
     value = json.loads(capsys.readouterr().out)["error"]
