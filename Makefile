@@ -107,8 +107,11 @@ sbom: build ## Write what is in an installation of the wheel, in CycloneDX, besi
 	build/sbom/of/bin/python -m pip uninstall --quiet --yes pip setuptools
 	$(PYTHON) -m venv build/sbom/by
 	build/sbom/by/bin/python -m pip install --quiet 'cyclonedx-bom>=7'
-	build/sbom/by/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
-	  --output-file dist/oci-pull.cdx.json build/sbom/of/bin/python
+	# The version is written down in the package, and there alone.
+	sed "s/^dynamic = .*/version = \"$$(build/sbom/of/bin/oci-pull -V | cut -d' ' -f2)\"/" \
+	  pyproject.toml > build/sbom/pyproject.toml
+	build/sbom/by/bin/cyclonedx-py environment --pyproject build/sbom/pyproject.toml \
+	  --output-reproducible --output-file dist/oci-pull.cdx.json build/sbom/of/bin/python
 
 clean: ## Remove everything that is not in the repository
 	rm -rf $(VENV) .tools .fuzz build dist .coverage .*_cache .hypothesis

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.bench import page, plot, results
+from tests.bench import page, plot, results, startup
 from tests.bench.cases import CASES, OURS
 from tests.bench.results import Outcome, Results, Run
 
@@ -91,3 +91,21 @@ def test_the_plot_has_a_bar_for_everybody_and_stays_within_its_frame() -> None:
     for bar in bars:
         assert float(bar.attrib["x"]) + float(bar.attrib["width"]) < frame[2]
         assert float(bar.attrib["y"]) + float(bar.attrib["height"]) < frame[3]
+
+
+def test_a_start_that_takes_too_long_is_said_on_the_page() -> None:
+    measured = startup.lines("r.example/m:v1", "sha256:0")
+    seconds = {line.name: 0.3 for line in measured} | {startup.PYTHON: 0.1, startup.HF: 0.5}
+    found = {name: [startup.Took(each, each / 2)] * 3 for name, each in seconds.items()}
+    text = startup.section(measured, found, {"Processor": "1 core", "Python": "3.11"}, "2.0")
+    assert (
+        "| **oci-pull -V** | 0.300 (0.300-0.300) | 0.150 s | python -c pass | 2.00 | 3.00" in text
+    )
+    assert text.count("| **no** |") == 1
+    assert text.count("| yes |") == len(measured) - 1
+
+
+def test_the_section_on_starting_is_the_end_of_its_page() -> None:
+    assert startup.section_of("# Benchmarks\n\n## Commands\n") == ""
+    page = "# Benchmarks\n\n## Start-up\n\nfast\n"
+    assert startup.section_of(page) == "\n## Start-up\n\nfast\n"
