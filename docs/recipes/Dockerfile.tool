@@ -7,7 +7,8 @@
 #   COPY --from=registry.example.com/tools/oci-pull:1 /opt/oci-pull /opt/oci-pull
 #   COPY --from=registry.example.com/tools/oci-pull:1 /usr/local/bin/oci-pull /usr/local/bin/oci-pull
 #
-# What it needs is in that directory, where no other program sees it.
+# What it needs is in that directory, where no other program sees it. It is no single file: parts of
+# what it needs are compiled, and Python cannot load those from a zip archive.
 FROM python:3.12-slim
 RUN pip install --no-cache-dir --target /opt/oci-pull oci-pull \
     && printf '%s\n' '#!/bin/sh' \

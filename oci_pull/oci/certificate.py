@@ -36,11 +36,8 @@ class Certificate:
         parts = list(_elements(_first(certificate, _SEQUENCE)))
         if parts and parts[0][0] == _VERSION:
             del parts[0]
-        try:
-            _, _, (_, issuer), (_, validity), (_, subject), *rest = parts
-            not_before, not_after = (_time(*part) for part in _elements(validity))
-        except (TypeError, OverflowError) as error:
-            raise ValueError("fields are missing") from error
+        _, _, (_, issuer), (_, validity), (_, subject), *rest = parts
+        not_before, not_after = (_time(*part) for part in _elements(validity))
         names = tuple(name for tag, body in rest if tag == _EXTENSIONS for name in _names(body))
         return cls(_who(subject), _who(issuer), not_before, not_after, names)
 

@@ -71,7 +71,7 @@ def test_every_shape_of_a_bearer_challenge_is_read(line: str, expected: dict[str
 
 def test_an_error_says_why_a_token_was_refused() -> None:
     (found,) = parse_challenges(['Bearer realm="r",error="insufficient_scope"'])
-    assert (found.service, found.scope) == ("", "")
+    assert (found.error, found.service, found.scope) == ("insufficient_scope", "", "")
 
 
 def test_a_token_behind_a_scheme_does_not_hide_the_next_challenge() -> None:

@@ -4,9 +4,24 @@ import pytest
 
 from oci_pull.errors import InvalidSetting, NotAModel, PathConflict, PickleOnly, SeveralRoots
 from oci_pull.oci.digest import Digest
-from oci_pull.packaging.layout import FromArchive, FromBlob, Layout, Members, arrange
+from oci_pull.packaging.layout import (
+    FromArchive,
+    FromBlob,
+    FromImage,
+    Layout,
+    Members,
+    Merged,
+    arrange,
+)
 from oci_pull.packaging.path import RelPath
-from oci_pull.packaging.plan import FilePlan, LeftOut, Operation, PlaceBlob, UnpackArchive
+from oci_pull.packaging.plan import (
+    ApplyLayers,
+    FilePlan,
+    LeftOut,
+    Operation,
+    PlaceBlob,
+    UnpackArchive,
+)
 from oci_pull.packaging.selection import Selection
 from tests.unit.packaging.planning import blob, members, place, plan_of
 
@@ -210,6 +225,18 @@ def test_patterns_apply_while_an_archive_is_pending_where_the_root_is_known() ->
     plan = plan_of(place("a.json"), unpack())
     layout = arrange(plan, Selection(exclude=("*.json",)), {})
     assert layout == Layout((), (LeftOut("a.json", 6, "excluded by --exclude"),))
+
+
+def test_an_image_gives_the_files_that_its_layers_make_once_they_are_written_out() -> None:
+    image = Digest.of(b"an image")
+    plan = plan_of(ApplyLayers(image, ()))
+    assert names(arrange(plan, ALL, {})) == []
+    outside = LeftOut("the rest", 7, "it is no part of the model")
+    merged = Merged("", members({"config.json": b"{}", "m.safetensors": b"m"}), outside)
+    layout = arrange(plan, ALL, {}, {image: merged})
+    assert names(layout) == ["config.json", "m.safetensors"]
+    assert {file.origin for file in layout.files} == {FromImage(image, "")}
+    assert outside in layout.left_out
 
 
 def test_one_archive_of_two_is_pending() -> None:
