@@ -132,9 +132,9 @@ def _section(
     yield (
         f"\nMedians of {rounds} rounds, in brackets the fastest and the slowest; ratios are of the "
         "medians. In each\nround everybody runs once, in an order drawn for it. The registry is on "
-        "this machine and speaks http:\nwithout `--plain-http` TLS is tried first, for which the "
-        f"system's authorities are read. `hf` is that of\nhuggingface_hub {hf}, in an environment "
-        f"of its own. {described['Processor']}; Python {described['Python']}."
+        "this machine and speaks http:\nwithout `--plain-http` TLS is tried first. `hf` is that of "
+        f"huggingface_hub {hf}, in an\nenvironment of its own. {described['Processor']}; Python "
+        f"{described['Python']}."
     )
 
 

@@ -58,7 +58,7 @@ def forks(user: Command) -> Iterator[Forks]:
 def main() -> None:
     import httpx  # noqa: F401 - what a run would import
 
-    from oci_pull.cli import app
+    from oci_pull.cli import app, pull, run  # noqa: F401
 
     for line in sys.stdin:
         output, errors, *words = json.loads(line)
@@ -67,7 +67,7 @@ def main() -> None:
             for name, descriptor in ((os.devnull, 0), (output, 1), (errors, 2)):
                 flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
                 os.dup2(os.open(name, flags, 0o644), descriptor)
-            app.run(words)
+            run.run(words)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

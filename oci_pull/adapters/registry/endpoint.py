@@ -8,7 +8,7 @@ from oci_pull.adapters.registry.auth import RegistryAuth
 from oci_pull.adapters.registry.disclosure import PATH
 from oci_pull.adapters.registry.http import translating
 from oci_pull.adapters.registry.origin import origin_of
-from oci_pull.adapters.registry.routes import IS_LED_TO, REGISTRY
+from oci_pull.adapters.registry.routes import IS_LED_TO, MAY_BE_PLAIN, REGISTRY
 from oci_pull.adapters.registry.site import Site
 from oci_pull.errors import NotTls, RedirectRefused, ServerFailed
 
@@ -158,7 +158,12 @@ class Endpoint:
         is_led_to: bool = False,
         shown: str = "",
     ) -> httpx.Response:
-        said = {REGISTRY: self.origin, IS_LED_TO: is_led_to, PATH: shown}
+        said = {
+            REGISTRY: self.origin,
+            IS_LED_TO: is_led_to,
+            MAY_BE_PLAIN: self._may_be_plain and origin_of(url) == self.origin,
+            PATH: shown,
+        }
         with translating(origin_of(url)):
             request = self._client.build_request(method, url, headers=headers, extensions=said)
             return self._client.send(request, stream=True)

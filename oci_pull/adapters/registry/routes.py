@@ -13,10 +13,11 @@ from oci_pull.adapters.registry.trust import Identity, Trust, context_for
 from oci_pull.errors import ConnectionFailed, RequestRefused, TlsFailed, TransferError
 from oci_pull.oci.proxy import Proxies, ProxyServer
 
-#: Extensions of a request: the origin of the registry that it is for, and whether somebody else
-#: than its user led to where it goes.
+#: Extensions of a request: the origin of the registry that it is for, whether somebody else than
+#: its user led to where it goes, and whether nobody knows yet that TLS is spoken there.
 REGISTRY = "oci_pull.registry"
 IS_LED_TO = "oci_pull.is_led_to"
+MAY_BE_PLAIN = "oci_pull.may_be_plain"
 
 _Key = tuple[Identity | None, ProxyServer | None]
 
@@ -55,11 +56,10 @@ class Routes(httpx.BaseTransport):
         proxy = self._proxies.choose(url.scheme, url.host, port_of(url))
         is_led_to = bool(request.extensions.get(IS_LED_TO))
         identity = self._identity(origin, is_led_to=is_led_to) if url.scheme == "https" else None
-        inner = self._transport(identity, proxy)
         watch = Watch(None if proxy else self._guard, origin)
         request.extensions = {**request.extensions, "trace": watch}
         try:
-            response = inner.handle_request(request)
+            response = self._sent(request, identity, proxy)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if proxy and watch.is_unreached:
                 raise _unreached(proxy, error, origin) from error
@@ -87,6 +87,23 @@ class Routes(httpx.BaseTransport):
         with self._lock:
             for transport in self._inner.values():
                 transport.close()
+
+    def _sent(
+        self, request: httpx.Request, identity: Identity | None, proxy: ProxyServer | None
+    ) -> httpx.Response:
+        """The reply, over a connection of this identity.
+
+        Reading the system's authorities takes longer than a model that is there takes to be found.
+        So where there may be no TLS, somebody who believes nobody knocks first.
+        """
+        is_open = (identity, proxy) in self._inner
+        if request.extensions.get(MAY_BE_PLAIN) and identity and not (is_open or identity.insecure):
+            try:
+                return self._transport(None, proxy).handle_request(request)
+            except httpx.ConnectError as error:
+                if not _verification(error):
+                    raise
+        return self._transport(identity, proxy).handle_request(request)
 
     def _identity(self, origin: str, *, is_led_to: bool) -> Identity:
         """Found once for each origin: it may be in files."""

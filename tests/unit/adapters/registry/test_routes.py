@@ -15,12 +15,13 @@ import pytest
 
 from oci_pull.adapters.registry.http import Network, make_client, translating
 from oci_pull.adapters.registry.origin import origin_of
-from oci_pull.adapters.registry.routes import IS_LED_TO, REGISTRY
+from oci_pull.adapters.registry.routes import IS_LED_TO, MAY_BE_PLAIN, REGISTRY
 from oci_pull.adapters.registry.trust import RegistryAccess, Trust
 from oci_pull.errors import (
     BlobUnknown,
     ConnectionFailed,
     InvalidSetting,
+    NotTls,
     RedirectRefused,
     RequestRefused,
     TlsFailed,
@@ -441,3 +442,21 @@ def test_a_run_without_tls_reads_no_authority(registry: FakeRegistry, tmp_path: 
         assert get(client, f"{registry.url}/v2/").status_code == 200
         with pytest.raises(InvalidSetting, match=r"missing\.pem"):
             get(client, f"https://{registry.address}/v2/")
+
+
+def test_where_there_may_be_no_tls_authorities_are_read_once_there_is(
+    registry: FakeRegistry, authority: Authority, tmp_path: Path
+) -> None:
+    missing = Trust((tmp_path / "missing.pem",))
+    with make_client(Network(trust=missing)) as client, pytest.raises(NotTls):
+        get(client, f"https://{registry.address}/v2/", **{MAY_BE_PLAIN: True})
+    with FakeRegistry(tls=authority.server().server_context()) as secured:
+        url = f"https://{secured.address}/v2/"
+        with make_client(Network(trust=missing)) as client, pytest.raises(InvalidSetting):
+            get(client, url, **{MAY_BE_PLAIN: True})
+        with make_client(Network()) as client, pytest.raises(TlsFailed, match="not trusted"):
+            get(client, url, **{MAY_BE_PLAIN: True})
+        assert secured.requests == []
+        with make_client(Network(trust=Trust((authority.ca_file,)))) as client:
+            for _ in range(2):
+                assert get(client, url, **{MAY_BE_PLAIN: True}).status_code == 200
