@@ -86,7 +86,7 @@ def amount(count: float) -> str:
 def as_time(text: str) -> float:
     """Parse a duration above 0; raises `ValueError`."""
     if not (time := seconds(text)):
-        raise ValueError("it is more than 0")
+        raise ValueError("it has to be more than 0")
     return time
 
 
@@ -96,7 +96,7 @@ def size(text: str) -> int:
     if not match:
         raise ValueError("a size looks like 50M, 1.5G or 2GiB")
     if not (count := int(float(match[1]) * _UNITS[match[2]])):
-        raise ValueError("it is more than 0")
+        raise ValueError("it has to be more than 0")
     return count
 
 

@@ -43,7 +43,7 @@ def places(environ: Mapping[str, str], etc: Path) -> dict[str, Any]:
         "hub_cache": _hub_cache(environ, home),
         "docker_auth": environ.get("DOCKER_AUTH_CONFIG", ""),
         "registry_auth_file": _path(environ, "REGISTRY_AUTH_FILE"),
-        "auth_files": tuple(_auth_files(environ, home)),
+        "auth_files": tuple(dict.fromkeys(_auth_files(environ, home))),
         "password_file": _path(environ, "OCI_PULL_PASSWORD_FILE"),
         "is_logged": any(environ.get(name) for name in ("CI", "JOURNAL_STREAM")),
         "color_variables": {name: environ[name] for name in _COLOR_VARIABLES if name in environ},

@@ -307,6 +307,7 @@ def make_credentials(
         InvalidSetting: the command line has a user without a password, or the reverse, or names a
             file that is not there.
     """
+    from oci_pull.adapters.clock import NEVER
     from oci_pull.adapters.credentials.chain import CommandLine, Credentials, NamedHelpers, Place
     from oci_pull.adapters.credentials.docker_config import (
         DOCKER_FILES,
@@ -315,7 +316,6 @@ def make_credentials(
         is_missing,
     )
     from oci_pull.adapters.credentials.given import given_credential
-    from oci_pull.adapters.credentials.process import NEVER
 
     warn, cancel = _once(warn), cancel or NEVER
     places: list[Place] = []

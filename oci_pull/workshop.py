@@ -17,7 +17,7 @@ from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
-from oci_pull.adapters.clock import Deadline, SystemClock
+from oci_pull.adapters.clock import NEVER, Deadline, SystemClock
 from oci_pull.adapters.disk import remove_tree
 from oci_pull.adapters.family import FamilySource
 from oci_pull.adapters.offline import OfflineSource
@@ -46,14 +46,6 @@ class _Silent:
 
     def on(self, event: Event) -> None:
         """Forget it."""
-
-
-class _Never:
-    """The cancel of those who wait."""
-
-    def is_set(self) -> bool:
-        """Go on."""
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +94,12 @@ def workshop(
     offline = is_offline or settings.offline
     cache = Cache(settings.cache)
     is_checked = not settings.no_space_check
-    others = others_of(settings, cancel or _Never())
+    others = others_of(settings, cancel or NEVER)
     store = DirectoryStore(cache, others.store if others else None, str(locator))
     layers = DirectoryLayers(cache, others.layers if others else None, is_space_checked=is_checked)
     references = DirectoryReferences(cache, store, others.references if others else None)
     with ExitStack() as stack:
-        cancel = stack.enter_context(in_time(settings.timeout, cancel or _Never()))
+        cancel = stack.enter_context(in_time(settings.timeout, cancel or NEVER))
         behind = others.images if others else None
         images = DirectoryImages(cache, cancel, behind, is_space_checked=is_checked)
         source = FamilySource(locator, OfflineSource(locator), OfflineSource)

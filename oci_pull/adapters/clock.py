@@ -29,6 +29,15 @@ class SystemClock:
             time.sleep(min(_STEP, left))  # noqa: TID251 - this is the clock that is passed in
 
 
+class _Never:
+    def is_set(self) -> bool:
+        return False
+
+
+#: The cancel of those who wait to the end.
+NEVER = _Never()
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """A cancel that is set when another one is, or as soon as its time has come."""

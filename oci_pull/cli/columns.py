@@ -10,11 +10,6 @@ WIDTH = 80
 _AMOUNT = 9
 
 
-def several(count: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def amount_line(count: int, name: str) -> str:
     """An amount of bytes and what it is of."""
     return f"  {size(count):>{_AMOUNT}}  {name}"

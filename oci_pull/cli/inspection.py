@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from oci_pull.cli.columns import WIDTH, amount_line, left_out_lines, several, with_note
+from oci_pull.cli.columns import WIDTH, amount_line, left_out_lines, with_note
 from oci_pull.cli.failure import error_object, tries
 from oci_pull.cli.output import SCHEMA
-from oci_pull.cli.units import shortened, size
+from oci_pull.cli.units import several, shortened, size
 from oci_pull.errors import printable
 from oci_pull.look import Inspection
 from oci_pull.oci.descriptor import Descriptor

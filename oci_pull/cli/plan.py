@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 
-from oci_pull.cli.columns import several, with_note
+from oci_pull.cli.columns import with_note
 from oci_pull.cli.output import SCHEMA
-from oci_pull.cli.units import size
+from oci_pull.cli.units import several, size
 from oci_pull.errors import printable
 from oci_pull.look import Plan, PlannedArchive, PlannedFile
 from oci_pull.packaging.plan import LeftOut

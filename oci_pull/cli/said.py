@@ -6,7 +6,7 @@ from typing import Any
 
 from oci_pull import events
 from oci_pull.cli.requests import REQUESTS
-from oci_pull.cli.units import duration, size
+from oci_pull.cli.units import duration, several, size
 from oci_pull.pull import PullResult
 
 #: A first retry that comes sooner than this (seconds) is nothing that a person has to know.
@@ -63,8 +63,8 @@ class Repeats:
 
 
 def _planned(event: events.Planned) -> str:
-    archives = f" and {event.archives} archives" if event.archives else ""
-    line = f"{event.files} files{archives}, {size(event.size)}"
+    archives = f" and {several(event.archives, 'archive')}" if event.archives else ""
+    line = f"{several(event.files, 'file')}{archives}, {size(event.size)}"
     return (
         f"{line}, to fetch {size(event.to_fetch + event.early)}, free {size(event.free)}"
         + _already_here(event)

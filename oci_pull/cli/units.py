@@ -14,6 +14,11 @@ def size_of(count: float, unit: str) -> str:
     return f"{count / STEP**power:.1f}" if power else f"{count:.0f}"
 
 
+def several(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Seconds: `0.3 s`, `12 s`, `3:14`, `1:02:03`."""
     if seconds < 10:  # noqa: PLR2004 - below that, tenths matter

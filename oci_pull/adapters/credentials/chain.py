@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from oci_pull.adapters.clock import NEVER
 from oci_pull.adapters.credentials.docker_config import Warn, ask_helper
 from oci_pull.adapters.credentials.helper import Helper
-from oci_pull.adapters.credentials.process import NEVER
 from oci_pull.oci.credential import Anonymous, Basic, Credential
 from oci_pull.oci.reference import canonical_host
 from oci_pull.ports import Cancel

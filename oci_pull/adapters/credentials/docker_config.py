@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oci_pull.adapters.clock import NEVER
 from oci_pull.adapters.credentials.entry import read_entry
 from oci_pull.adapters.credentials.helper import Helper
 from oci_pull.adapters.credentials.keys import best_key
-from oci_pull.adapters.credentials.process import NEVER
 from oci_pull.errors import HelperFailed
 from oci_pull.oci.credential import Anonymous, Credential
 from oci_pull.ports import Cancel

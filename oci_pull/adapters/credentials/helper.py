@@ -5,9 +5,10 @@ import re
 import shutil
 from dataclasses import dataclass, field
 
+from oci_pull.adapters.clock import NEVER
 from oci_pull.adapters.credentials.entry import read_reply
 from oci_pull.adapters.credentials.keys import helper_keys, own_key
-from oci_pull.adapters.credentials.process import NEVER, Reply, ask
+from oci_pull.adapters.credentials.process import Reply, ask
 from oci_pull.errors import HelperFailed
 from oci_pull.oci.credential import Anonymous, Basic, Credential
 from oci_pull.ports import Cancel

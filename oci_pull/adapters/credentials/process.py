@@ -8,24 +8,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from oci_pull.adapters.clock import NEVER
 from oci_pull.errors import Cancelled
 from oci_pull.ports import Cancel
 
 _CHUNK = 64 * 1024
 #: The longest that a cancel goes unnoticed, in seconds.
 _STEP = 0.1
-
-
-class Never:
-    """The cancel of those who wait to the end."""
-
-    def is_set(self) -> bool:
-        """Go on."""
-        return False
-
-
-#: Nobody stops it but its time limit.
-NEVER = Never()
 
 
 @dataclass(frozen=True, slots=True)

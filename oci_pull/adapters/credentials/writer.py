@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oci_pull.adapters.clock import SystemClock
+from oci_pull.adapters.clock import NEVER, SystemClock
 from oci_pull.adapters.credentials.docker_config import DockerConfig, read_file
 from oci_pull.adapters.credentials.entry import write_entry
 from oci_pull.adapters.credentials.helper import Helper
 from oci_pull.adapters.credentials.keys import keys_of, own_key
-from oci_pull.adapters.credentials.process import NEVER
 from oci_pull.errors import Busy, InvalidSetting, NotWritable
 from oci_pull.oci.credential import Anonymous, Basic
 

@@ -10,11 +10,11 @@ import typer
 from oci_pull import upkeep
 from oci_pull.cli import output
 from oci_pull.cli.cache.verb import COMMON, checked, load
-from oci_pull.cli.columns import several, with_note
+from oci_pull.cli.columns import with_note
 from oci_pull.cli.options import Given, takes
 from oci_pull.cli.progress import Progress
 from oci_pull.cli.signals import CANCEL
-from oci_pull.cli.units import size
+from oci_pull.cli.units import several, size
 from oci_pull.errors import InvalidSetting, UsageError, printable
 from oci_pull.options import as_time
 from oci_pull.options import size as as_size

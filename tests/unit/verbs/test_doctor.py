@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from oci_pull.adapters.credentials.process import NEVER
+from oci_pull.adapters.clock import NEVER
 from oci_pull.adapters.registry.http import translated
 from oci_pull.cli.doctor import report_json, report_text
 from oci_pull.errors import (
