@@ -1,7 +1,7 @@
 """How settings become a source: whom a reference is asked of, as whom, and over which network."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,19 +21,19 @@ from oci_pull.ports import Cancel, Observer, Source
 from oci_pull.settings import RegistrySettings, Settings
 
 if TYPE_CHECKING:
-    from oci_pull.adapters.registry.guard import Guard
-    from oci_pull.adapters.registry.lead import Lead
-    from oci_pull.adapters.registry.trust import Trust
-
-    MakeGuard = Callable[[Trust], Guard]
     from oci_pull.adapters.credentials.chain import Credentials
+    from oci_pull.adapters.registry.connections import Connections
     from oci_pull.adapters.registry.disclosure import Disclosure
+    from oci_pull.adapters.registry.discretion import DiscreetClient
     from oci_pull.adapters.registry.endpoint import Endpoint
     from oci_pull.adapters.registry.http import Network
+    from oci_pull.adapters.registry.lead import Lead
     from oci_pull.adapters.registry.mirrors import Place as MirrorPlace
     from oci_pull.adapters.registry.site import Site
     from oci_pull.adapters.registry.source import RegistrySource
     from oci_pull.oci.credential import Credential
+
+    Connect = Callable[[Network, Disclosure], DiscreetClient]
 
 
 class Sources:
@@ -51,6 +51,7 @@ class Sources:
         *,
         cancel: Cancel,
         user_agent: str,
+        connections: "Connections",
     ) -> None:
         self._locator = locator
         self._settings = settings
@@ -59,6 +60,7 @@ class Sources:
         self._stack = stack
         self._cancel = cancel
         self._user_agent = user_agent
+        self._connections = connections
         #: Of the artifact itself, opened when it is first asked.
         self.own = LazySource(self.open)
 
@@ -76,11 +78,20 @@ class Sources:
             scratch = Scratch(space, self._observer, self._cancel)
             return LayoutSource.at(locator, scratch, self._stack)
         credentials = make_credentials(settings, self._warn, locator.host, self._cancel)
-        guard = self._lead.guard
         build = _Builder(
-            settings, credentials, self._stack, self._user_agent, self._observer, guard
+            settings,
+            credentials,
+            self._user_agent,
+            self._observer,
+            self._connections,
+            self._connect,
         )
         return build.repository(locator, settings.registry(locator.host), self._warn)
+
+    def _connect(self, network: "Network", told: "Disclosure") -> "DiscreetClient":
+        line = self._connections.line(network, told)
+        self._lead.follow(line.guard)
+        return line.client
 
     def parent(self, reference: Reference) -> Source:
         """The registry of something that the artifact is built on.
@@ -92,20 +103,27 @@ class Sources:
         return LazySource(lambda: self._open_parent(reference))
 
     def _open_parent(self, reference: Reference) -> Source:
-        from oci_pull.adapters.registry.guard import Guard
-
         settings = self._settings
         is_named = isinstance(self._locator, Reference) and self._locator.host == reference.host
         find = settings.registry if is_named else settings.unnamed_registry
         build = _Builder(
             settings,
             make_credentials(settings, self._warn, cancel=self._cancel),
-            self._stack,
             self._user_agent,
             self._observer,
-            lambda trust: Guard(trust, self._lead.allow),
+            self._connections,
+            self._connect_led,
         )
         return build.repository(reference, find(reference.host), self._warn)
+
+    def _connect_led(self, network: "Network", told: "Disclosure") -> "DiscreetClient":
+        """A client that nobody shares: where it may go depends on who led to it."""
+        from oci_pull.adapters.registry.guard import Guard
+        from oci_pull.adapters.registry.http import make_client
+
+        client = make_client(network, Guard(network.trust, self._lead.allow), told)
+        self._stack.callback(client.close)
+        return client
 
     @cached_property
     def _lead(self) -> "Lead":
@@ -124,7 +142,15 @@ def open_source(
     user_agent: str,
 ) -> Source:
     """The registry or the layout of a reference alone."""
-    sources = Sources(locator, settings, observer, stack, cancel=cancel, user_agent=user_agent)
+    sources = Sources(
+        locator,
+        settings,
+        observer,
+        stack,
+        cancel=cancel,
+        user_agent=user_agent,
+        connections=own_connections(stack),
+    )
     return sources.open()
 
 
@@ -138,9 +164,16 @@ def open_repository(
     user_agent: str,
 ) -> Source:
     """The registry of a reference through its mirrors, asked with credentials that are known."""
-    build = _Builder(settings, credentials, stack, user_agent, observer)
+    build = _Builder(settings, credentials, user_agent, observer, own_connections(stack))
     said = settings.registry(reference.host)
     return build.repository(reference, said, lambda message: observer.on(Warned(message)))
+
+
+def own_connections(stack: ExitStack) -> "Connections":
+    """Those of one pull alone, closed with the stack."""
+    from oci_pull.adapters.registry.connections import Connections
+
+    return stack.enter_context(closing(Connections()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +230,11 @@ class _Builder:
 
     settings: Settings
     credentials: "Credentials"
-    stack: ExitStack
     user_agent: str
     observer: Observer
-    #: Of the registry itself; others have their own.
-    guard: "MakeGuard | None" = None
+    connections: "Connections"
+    #: How the registry itself is reached; mirrors are as any other.
+    connect: "Connect | None" = None
 
     def repository(
         self, reference: Reference, said: RegistrySettings, warn: Callable[[str], None]
@@ -232,7 +265,7 @@ class _Builder:
         said = replace(said, insecure=said.insecure or route.insecure)
         site = Site.of(reference, plain_http=said.plain_http)
         site = replace(site, may_be_plain=route.insecure)
-        return self._place(reference, site, said, self.credentials, guard=self.guard)
+        return self._place(reference, site, said, self.credentials, self.connect)
 
     def mirror(self, mirror: Mirror, reference: Reference) -> "MirrorPlace":
         """A mirror; the options of the command line are not for it."""
@@ -253,13 +286,13 @@ class _Builder:
         site: "Site",
         said: RegistrySettings,
         credentials: "Credentials",
+        connect: "Connect | None" = None,
         *,
         tags: bool = True,
-        guard: "MakeGuard | None" = None,
     ) -> "MirrorPlace":
         from oci_pull.adapters.registry.mirrors import Place
 
-        source = LazySource(lambda: self._source(reference, site, said, credentials, guard))
+        source = LazySource(lambda: self._source(reference, site, said, credentials, connect))
         return Place(reference.host, site.origin, source, tags=tags)
 
     def _source(
@@ -268,18 +301,17 @@ class _Builder:
         site: "Site",
         said: RegistrySettings,
         credentials: "Credentials",
-        guard: "MakeGuard | None",
+        connect: "Connect | None",
     ) -> "RegistrySource":
         from oci_pull.adapters.clock import SystemClock
         from oci_pull.adapters.registry.auth import RegistryAuth
         from oci_pull.adapters.registry.endpoint import Endpoint
-        from oci_pull.adapters.registry.http import make_client
         from oci_pull.adapters.registry.source import RegistrySource
 
         network = _network(self.settings, reference.host, site, said, self.user_agent)
         told = _disclosure(self.settings, self.observer)
-        client = make_client(network, guard(network.trust) if guard else None, told)
-        self.stack.callback(client.close)
+        connect = connect or (lambda network, told: self.connections.line(network, told).client)
+        client = connect(network, told)
         host = canonical_host(reference.host)
         auth = RegistryAuth(
             host=host,
@@ -287,6 +319,7 @@ class _Builder:
             credential=lambda: credentials.find(host, reference.repository),
             client=client,
             clock=SystemClock(),
+            tokens=self.connections.tokens,
             token_hosts=said.token_hosts,
         )
         return RegistrySource(reference, Endpoint(site, client, auth), auth)

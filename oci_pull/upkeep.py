@@ -5,6 +5,7 @@ Like these they neither print nor exit, and may be called from any thread.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from oci_pull.pull import PullResult, restore
 from oci_pull.settings import Settings
 from oci_pull.workshop import (
     USER_AGENT,
+    Shared,
     engine_of,
     in_time,
     locate,
@@ -45,23 +47,24 @@ def warm(
 ) -> "Iterator[Outcome]":
     """What becomes of each model of a list, in their order, in the cache.
 
-    They share the connections and the rate; `observer` makes one for each.
+    They share the connections, the tokens and the rate; `observer` makes one for each.
 
     Raises:
         Busy: another process warms the same cache.
         DiskError: it cannot be written at all.
     """
     from oci_pull.adapters.cache.turn import turn
+    from oci_pull.adapters.registry.connections import Connections
     from oci_pull.verbs.warm import warm
 
-    engine = engine_of(settings, settings.jobs)
+    shared = Shared(engine_of(settings, settings.jobs), Connections())
     inside = replace(settings, output=None, no_cache=False)
 
     def fetch(each: "Wanted") -> PullResult:
         own = inside.with_options(each.options)
-        return make(each.reference, own, observer(), cancel, engine)
+        return make(each.reference, own, observer(), cancel, shared)
 
-    with turn(Cache(settings.cache), "warm"):
+    with turn(Cache(settings.cache), "warm"), closing(shared.connections):
         yield from warm(wanted, fetch)
 
 

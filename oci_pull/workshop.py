@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oci_pull import __version__
 from oci_pull.adapters.cache.contents import Contents
@@ -35,7 +36,10 @@ from oci_pull.ports import BlobStore, Cancel, Destination, Observer
 from oci_pull.prepare import Request, Shelves
 from oci_pull.pull import PullResult, Tools, pull
 from oci_pull.settings import Settings
-from oci_pull.sources import Sources
+from oci_pull.sources import Sources, own_connections
+
+if TYPE_CHECKING:
+    from oci_pull.adapters.registry.connections import Connections
 
 USER_AGENT = f"oci-pull/{__version__}"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -46,6 +50,14 @@ class _Silent:
 
     def on(self, event: Event) -> None:
         """Forget it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the pulls of one run share: the budget, and what they know of registries."""
+
+    engine: Engine
+    connections: "Connections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +75,14 @@ def make(
     settings: Settings,
     observer: Observer | None,
     cancel: Cancel | None,
-    engine: Engine | None = None,
+    shared: Shared | None = None,
 ) -> PullResult:
-    """The model at a reference is where the settings say; `engine` is the budget of several pulls.
+    """The model at a reference is where the settings say; `shared` is what several pulls share.
 
     Raises:
         OciPullError: a subclass for every cause.
     """
-    with workshop(reference, settings, observer, cancel, engine=engine) as shop:
+    with workshop(reference, settings, observer, cancel, shared=shared) as shop:
         result = pull(shop.request, shop.tools)
     if settings.no_cache:
         remove_tree(settings.cache)
@@ -86,7 +98,7 @@ def workshop(
     *,
     is_dry: bool = False,
     is_offline: bool = False,
-    engine: Engine | None = None,
+    shared: Shared | None = None,
 ) -> Iterator[Workshop]:
     """The real world for one reference; a dry one keeps what it has to fetch out of the cache."""
     locator = locate(reference, settings)
@@ -105,7 +117,13 @@ def workshop(
         source = FamilySource(locator, OfflineSource(locator), OfflineSource)
         if not offline:
             sources = Sources(
-                locator, settings, observer, stack, cancel=cancel, user_agent=USER_AGENT
+                locator,
+                settings,
+                observer,
+                stack,
+                cancel=cancel,
+                user_agent=USER_AGENT,
+                connections=shared.connections if shared else own_connections(stack),
             )
             source = FamilySource(locator, sources.own, sources.parent)
         if is_dry:
@@ -117,7 +135,7 @@ def workshop(
             kept, unpacked, seen = store, layers, images
         contents = Contents(store, layers, images)
         destination = _destination(locator, settings, contents, observer, cancel)
-        engine = engine or engine_of(settings, settings.jobs_for(locator))
+        engine = shared.engine if shared else engine_of(settings, settings.jobs_for(locator))
         shelves = Shelves(
             source=source,
             documents=ToldDocuments(kept, observer) if settings.verbose else kept,

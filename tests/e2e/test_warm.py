@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.command import until
 from tests.e2e.models import MIB, pack_around, put, raw_layer
-from tests.fakes.registry import BlobFaults
+from tests.fakes.registry import Auth, BlobFaults
 
 if TYPE_CHECKING:
     from tests.e2e.command import Command
@@ -149,6 +149,29 @@ def test_what_is_neither_a_file_nor_a_path_is_a_reference(
     words = ("--default-registry", registry.address, "warm", "library")
     assert "/library@" in oci_pull(*words).must_succeed().stdout
     assert "repositories are lower case" in oci_pull("warm", "UPPER/CASE").must_fail(2).stderr
+
+
+def test_a_token_is_asked_for_once_in_a_run(
+    registry: FakeRegistry, oci_pull: Command, names: list[str], tmp_path: Path
+) -> None:
+    registry.auth = Auth(users={"ada": "secret"}, anonymous=False)
+    tags = [
+        put(
+            registry,
+            pack_around(raw_layer("own.json", tag.encode())),
+            repository="team/one",
+            tag=tag,
+        )
+        for tag in ("v2", "v3")
+    ]
+    login = ("--username", "ada", "--password-stdin")
+    (tmp_path / "password").write_text("secret")
+    with (tmp_path / "password").open("rb") as stdin:
+        run = oci_pull("warm", *login, *names, *tags, stdin=stdin).must_succeed()
+    assert "4 of 4 ready" in run.stderr
+    # What allows the one repository allows nothing of the other.
+    scopes = [each.params["scope"] for each in registry.find(kind="token")]
+    assert scopes == [["repository:team/one:pull"], ["repository:team/two:pull"]]
 
 
 def test_what_is_not_on_the_list_makes_room(

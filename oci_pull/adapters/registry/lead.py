@@ -26,10 +26,9 @@ class Lead:
         self._guard: Guard | None = None
         self._is_asked = False
 
-    def guard(self, trust: Trust) -> Guard:
-        """The guard of the registry's own client, which sees where that is."""
-        self._guard = Guard(trust)
-        return self._guard
+    def follow(self, guard: Guard) -> None:
+        """From now on the guard of the registry's own client says where that is."""
+        self._guard = guard
 
     def allow(self, address: str, origin: str) -> None:
         """Return if it may lead to an address, which is that of `origin`.

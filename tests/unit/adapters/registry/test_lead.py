@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from oci_pull.adapters.registry.guard import Guard
 from oci_pull.adapters.registry.lead import Lead
 from oci_pull.adapters.registry.trust import RegistryAccess, Trust
 from oci_pull.errors import ConnectionFailed, RedirectRefused
@@ -38,7 +39,8 @@ def lead_of(address: str, trust: Trust = NO_TRUST, child: Locator = CHILD) -> tu
     def answer() -> None:
         if not address:
             raise ConnectionFailed("nobody is there")
-        guard = lead.guard(trust)
+        guard = Guard(trust)
+        lead.follow(guard)
         guard.meet(HOME)
         guard.judge(address, HOME)
 
@@ -94,7 +96,8 @@ def test_the_registry_is_asked_once_and_only_where_it_matters() -> None:
 
 def test_a_registry_that_was_reached_is_not_asked() -> None:
     lead, source = lead_of("")
-    guard = lead.guard(Trust())
+    guard = Guard(Trust())
+    lead.follow(guard)
     guard.meet(HOME)
     guard.judge("10.0.0.2", HOME)
     lead.allow("10.0.0.1", PARENT)
