@@ -105,6 +105,7 @@ def workshop(
     observer = observer or _Silent()
     offline = is_offline or settings.offline
     cache = Cache(settings.cache)
+    cache.require_known()
     is_checked = not settings.no_space_check
     others = others_of(settings, cancel or NEVER)
     store = DirectoryStore(cache, others.store if others else None, str(locator))
@@ -171,6 +172,7 @@ def others_of(settings: Settings, cancel: Cancel) -> Others | None:
     found: Others | None = None
     for path in reversed(settings.extra_cache_dirs):
         cache = Cache(path.absolute())
+        cache.require_known("extra_cache_dirs  in the configuration file, without it")
         store = DirectoryStore(cache, found.store if found else None)
         found = Others(
             store,

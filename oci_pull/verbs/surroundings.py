@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import writing
 from oci_pull.adapters.docker_daemon import insecure_by
 from oci_pull.adapters.file_system import FileSystem, links
@@ -187,6 +188,7 @@ def cache(settings: Settings) -> Iterator[Finding]:
 
 def _file_system(settings: Settings) -> FileSystem:
     directory = settings.cache
+    Cache(directory).require_known()
     with writing(directory):
         return FileSystem.of(directory)
 

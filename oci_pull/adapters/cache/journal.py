@@ -40,8 +40,10 @@ def read(path: Path, blob: str, size: int) -> Recorded:
     """The ranges of the blob with these hex digits and this size that are on disk.
 
     Everything behind the first record that is torn, damaged or of another blob is forgotten; a
-    journal that is not there is an empty one. Raises `OSError`: it is there and cannot be read,
-    which does not mean that nothing is on disk.
+    journal that is not there is an empty one. Records of the first release, whose check sums are
+    of no blob, count as well: nothing is trusted but the digest of the whole.
+
+    Raises `OSError`: it is there and cannot be read, which does not mean that nothing is on disk.
     """
     try:
         content = path.read_bytes()
@@ -52,7 +54,9 @@ def read(path: Path, blob: str, size: int) -> Recorded:
     whole = len(content) - len(content) % _RECORD.size
     records = _RECORD.iter_unpack(memoryview(content)[:whole])
     for at, (start, end, checksum) in zip(range(0, whole, _RECORD.size), records, strict=True):
-        if checksum != zlib.crc32(content[at : at + _SPAN.size], seed) or not start < end <= size:
+        span = content[at : at + _SPAN.size]
+        is_sound = checksum in (zlib.crc32(span, seed), zlib.crc32(span))
+        if not is_sound or not start < end <= size:
             break
         found.append((start, end))
     return Recorded(_merged(found), len(found))

@@ -29,11 +29,11 @@ class Cache:
         if self.require_known() is None:
             self._create(self.root / "version")
 
-    def require_known(self) -> int | None:
+    def require_known(self, instead: str = "--cache-dir DIR  for a cache of its own") -> int | None:
         """The version of the directory, None where it has none yet.
 
         Raises:
-            CacheTooNew: a newer release wrote it.
+            CacheTooNew: a newer release wrote it; `instead` is the hint beside an upgrade.
         """
         try:
             found = int((self.root / "version").read_text())
@@ -42,7 +42,7 @@ class Cache:
         if found > _VERSION:
             raise CacheTooNew(
                 f"the cache {self.root} has version {found}, this oci-pull knows {_VERSION}",
-                hint="pip install --upgrade oci-pull\n--cache-dir DIR  for a cache of its own",
+                hint=f"pip install --upgrade oci-pull\n{instead}",
             )
         return found
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import struct
 import tempfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,3 +179,12 @@ def test_a_long_journal_that_cannot_be_written_anew_stays_as_it_is(path: Path) -
     journal.close()
     assert read(path, BLOB, SIZE).records == MANY + 5
     assert read(path, BLOB, SIZE).spans[:-1] == left
+
+
+def test_records_of_the_first_release_count_and_are_followed_by_others(path: Path) -> None:
+    spans = (struct.pack("<QQ", start, start + 8) for start in (0, 8))
+    path.write_bytes(b"".join(span + struct.pack("<I", zlib.crc32(span)) for span in spans))
+    with opened(path) as journal:
+        assert journal.present == (Span(0, 16),)
+        journal.add(Span(16, 24))
+    assert read(path, BLOB, SIZE) == Recorded((Span(0, 24),), 3)
