@@ -115,6 +115,14 @@ class Reused:
 
 
 @dataclass(frozen=True, slots=True)
+class Rereading:
+    """A file that is here is read again, to see whether it is still the blob that it was."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Superseded:
     """Unfinished blobs of what the tag was before: kept, and not needed any more."""
 
@@ -256,6 +264,7 @@ Event = (
     | Waiting
     | Restarted
     | Reused
+    | Rereading
     | Superseded
     | Verified
     | Committed

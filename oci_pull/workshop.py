@@ -16,11 +16,12 @@ from oci_pull.adapters.cache.layers import DirectoryLayers
 from oci_pull.adapters.cache.leases import DirectoryLeases
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
-from oci_pull.adapters.cache.store import DirectoryStore
+from oci_pull.adapters.cache.store import Behind, DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.adapters.clock import NEVER, Deadline, SystemClock
 from oci_pull.adapters.disk import remove_tree
 from oci_pull.adapters.family import FamilySource
+from oci_pull.adapters.laid_out import LaidOut
 from oci_pull.adapters.offline import OfflineSource
 from oci_pull.adapters.space import DiskSpace
 from oci_pull.adapters.told import ToldDocuments
@@ -107,14 +108,17 @@ def workshop(
     cache = Cache(settings.cache)
     cache.require_known()
     is_checked = not settings.no_space_check
-    others = others_of(settings, cancel or NEVER)
-    store = DirectoryStore(cache, others.store if others else None, str(locator))
-    layers = DirectoryLayers(cache, others.layers if others else None, is_space_checked=is_checked)
-    references = DirectoryReferences(cache, store, others.references if others else None)
     with ExitStack() as stack:
         cancel = stack.enter_context(in_time(settings.timeout, cancel or NEVER))
-        behind = others.images if others else None
-        images = DirectoryImages(cache, cancel, behind, is_space_checked=is_checked)
+        others = others_of(settings, cancel)
+        store = DirectoryStore(cache, _behind(settings, others, observer, cancel), str(locator))
+        layers = DirectoryLayers(
+            cache, others.layers if others else None, is_space_checked=is_checked
+        )
+        references = DirectoryReferences(cache, store, others.references if others else None)
+        images = DirectoryImages(
+            cache, cancel, others.images if others else None, is_space_checked=is_checked
+        )
         source = FamilySource(locator, OfflineSource(locator), OfflineSource)
         if not offline:
             sources = Sources(
@@ -181,6 +185,16 @@ def others_of(settings: Settings, cancel: Cancel) -> Others | None:
             DirectoryReferences(cache, store, found.references if found else None),
         )
     return found
+
+
+def _behind(
+    settings: Settings, others: Others | None, observer: Observer, cancel: Cancel
+) -> Behind | None:
+    """Where blobs are looked for that are not in the cache."""
+    store = others.store if others else None
+    if settings.no_cache and settings.output:
+        return LaidOut(settings.output.absolute(), observer, cancel, store)
+    return store
 
 
 def engine_of(settings: Settings, jobs: int) -> Engine:

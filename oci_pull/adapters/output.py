@@ -125,6 +125,11 @@ class OutputDirectory:
         staged.build()
         return staged
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no cache stays beside it: that of `--no-cache` is inside, and goes."""
+        return self.contents.store.cache.root.is_relative_to(self.path)
+
     def is_intact(self, file: PlacedFile) -> bool:
         """Whether a file is as it was placed: by content where it can be edited, else by size."""
         path = self.where(file.path)
@@ -175,7 +180,7 @@ class _Staged:
                 _make_directories(self.directory)
                 for file in self.layout.files:
                     before = old.get(file.path)
-                    keep = before and before.digest == file.digest and self._may_stay(before)
+                    keep = before and self._may_stay(before, file)
                     self._placed[file.path] = before if before and keep else self._place(file)
                     if keep:
                         self.counter.value += file.size
@@ -187,10 +192,15 @@ class _Staged:
         receipt = read_receipt(self.target.path)
         return {file.path: file for file in receipt.files} if receipt else {}
 
-    def _may_stay(self, file: PlacedFile) -> bool:
+    def _may_stay(self, before: PlacedFile, file: TreeFile) -> bool:
         """Whether a file needs no new copy: it is intact, or it is its user's own version."""
-        is_there = self.target.where(file.path).is_file()
-        return is_there and (not file.is_linked or self.target.is_intact(file))
+        path = self.target.where(file.path)
+        if before.digest != file.digest or not path.is_file():
+            return False
+        if before.is_linked and self.target.is_alone:
+            # It was read again, and is the content itself if it is still right.
+            return self.target.contents.path(file) == path
+        return not before.is_linked or self.target.is_intact(before)
 
     def _place(self, file: TreeFile) -> PlacedFile:
         target = self._new(file.path)
@@ -227,9 +237,7 @@ class _Staged:
         before = read_receipt(self.target.path)
         kept = (before.link,) if before and before.link and not self._ways else ()
         receipt = receipt.with_files(files, "+".join(sorted((*self._ways, *kept))))
-        cache = self.target.contents.store.cache.root
-        is_passing = cache.is_relative_to(self.target.path)
-        if self.target.link_mode == AUTO and "copy" in self._ways and not is_passing:
+        if self.target.link_mode == AUTO and "copy" in self._ways and not self.target.is_alone:
             self._tell_of_copies()
         gone = old.keys() - self._placed.keys()
         in_the_way = {path for path in gone if self._is_in_the_way(path)}

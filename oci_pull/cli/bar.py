@@ -28,6 +28,7 @@ _ECHO = len("^C")
 _SAID = (
     events.Resolved,
     events.Planned,
+    events.Rereading,
     events.Superseded,
     events.Retrying,
     events.Stalled,

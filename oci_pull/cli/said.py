@@ -102,6 +102,7 @@ _WORDS: dict[type, Callable[[Any], tuple[str, str] | None]] = {
     events.Waiting: lambda e: ("waiting", f"for {e.owner}, which is fetching {e.name}"),
     events.Restarted: lambda e: ("again", f"{e.name} from the start: {e.reason}"),
     events.Reused: lambda e: ("reused", f"{e.name}  {size(e.size)}"),
+    events.Rereading: lambda e: ("checking", f"{e.name}  {size(e.size)}"),
     events.Superseded: _superseded,
     events.Committed: lambda e: ("verified", f"{e.name}  {size(e.size)}"),
     events.Unpacking: lambda e: ("unpacking", f"{e.name}  {size(e.size)}"),

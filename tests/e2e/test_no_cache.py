@@ -81,6 +81,45 @@ def test_a_new_version_replaces_the_old_one(
     assert_tree(oci_pull(*words, reference).path, files)
 
 
+def test_what_a_new_version_has_in_common_with_the_old_one_is_not_fetched_again(
+    registry: FakeRegistry, oci_pull: Command, tmp_path: Path
+) -> None:
+    kept, moved = os.urandom(12 * MIB), os.urandom(4 * MIB)
+    words = ("--no-cache", "-o", str(tmp_path / "model"), "--format", "json")
+
+    def version(number: int, name: str) -> dict[str, Content]:
+        own = {"own.json": os.urandom(2 * MIB), "small.json": b"%d" % number}
+        return {**model(), "kept.json": kept, name: moved, **own}
+
+    first, second = version(1, "moved.json"), version(2, "elsewhere/moved.json")
+    reference = put(registry, builders.docker_v02(first))
+    oci_pull(*words, reference).must_succeed()
+    inode = (tmp_path / "model/kept.json").stat().st_ino
+    put(registry, builders.docker_v02(second))
+    run = oci_pull(*words, "--progress", "plain", reference).must_succeed()
+    assert 2 * MIB < run.json["fetched"] < 3 * MIB
+    assert "checking kept.json" in run.stderr
+    assert_tree(tmp_path / "model", second)
+    assert (tmp_path / "model/kept.json").stat().st_ino == inode
+    assert _on_disk(tmp_path / "model") < 20 * MIB
+
+
+def test_what_was_changed_meanwhile_is_fetched_again(
+    registry: FakeRegistry, oci_pull: Command, tmp_path: Path
+) -> None:
+    weights: dict[str, Content] = {"big.json": os.urandom(4 * MIB)}
+    words = ("--no-cache", "-o", str(tmp_path / "model"))
+    reference = put(registry, builders.docker_v02({**model(), **weights}))
+    oci_pull(*words, reference).must_succeed()
+    changed = tmp_path / "model/big.json"
+    changed.chmod(0o644)
+    with changed.open("r+b") as file:
+        file.write(b"changed")
+    again = {**model(seed=1), **weights}
+    put(registry, builders.docker_v02(again))
+    assert_tree(oci_pull(*words, reference).path, again)
+
+
 @pytest.mark.parametrize("words", [(), ("--layout", "hf")])
 def test_it_is_for_a_directory_of_ones_own(
     oci_pull: Command, reference: str, words: tuple[str, ...]

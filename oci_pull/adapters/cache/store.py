@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from oci_pull.adapters.cache import partial
 from oci_pull.adapters.cache.paths import Cache
@@ -18,13 +19,26 @@ from oci_pull.ports import PartialBlob, StoredBlob, Taken, Unfinished
 _READ_ONLY = 0o444
 
 
+class Behind(Protocol):
+    """What a store looks into and never writes."""
+
+    def find(self, blob: Descriptor) -> StoredBlob | None:
+        """See `DirectoryStore`."""
+
+    def unfinished(self, blob: Descriptor) -> Unfinished:
+        """See `DirectoryStore`."""
+
+    def recall(self, digest: Digest) -> bytes | None:
+        """See `DirectoryStore`."""
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryStore:
     """The blobs of a cache, and what is known of documents."""
 
     cache: Cache
-    #: Looked into and never written: a cache of others, or what a dry run does not add to.
-    behind: "DirectoryStore | None" = None
+    #: A cache of others, what a dry run does not add to, or a directory that was laid out.
+    behind: Behind | None = None
     #: What is being pulled, as text: unfinished blobs are marked with it.
     reference: str = ""
 

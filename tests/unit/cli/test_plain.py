@@ -100,6 +100,7 @@ def test_twenty_minutes_are_some_sixty_lines_and_no_silence_is_longer_than_a_min
             f"kept 1.2 GB {_UNFINISHED}; not needed any more (partial/ in the cache)\n",
         ),
         (events.Examining(3, 7_000_000, events.Counter()), "reading 3 files, 7.0 MB\n"),
+        (events.Rereading("x.bin", 10_000_000), "checking x.bin  10.0 MB\n"),
         (events.Reused("x.bin", A, 10_000_000), "reused x.bin  10.0 MB\n"),
         (events.Reused("x.bin", A, 9_999_999), ""),
         (events.Verified("x.bin", A, 10_000_000), ""),
