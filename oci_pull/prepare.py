@@ -174,8 +174,8 @@ def recalled(digest: Digest, manifest: Digest, shelves: Shelves) -> Resolution:
 def _last_seen(request: Request, shelves: Shelves, error: TransferError) -> Resolution:
     """What is in the cache of it; raises `error` where that is nothing."""
     try:
-        found = resolve(replace(request, offline=True), shelves)
-    except NotCached:
+        found = resolve(replace(request, offline=True, stale_ok=False), shelves)
+    except (NotCached, TransferError):
         raise error from None
     digest = f"{found.digest.algorithm}:{found.digest.short}"
     reason = f"{request.reference} is {digest}, as it was last seen: {error.message}"

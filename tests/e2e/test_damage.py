@@ -196,6 +196,14 @@ def test_damage_is_found_and_mended_with_the_least_download(
         assert registry.count(kind="blob") - before == least
 
 
+def test_what_was_unpacked_and_is_gone_is_unpacked_again(oci_pull: Command, reference: str) -> None:
+    tree = oci_pull(reference).path
+    for path in (*(_layer(oci_pull.cache) / "files").iterdir(), tree / "a.json", tree / "b.json"):
+        path.unlink()
+    assert_tree(oci_pull(reference).path, _FILES)
+    oci_pull("cache", "verify").must_succeed()
+
+
 @pytest.mark.parametrize("name", [name for name, harm in _HARM.items() if harm.is_noticed])
 def test_a_pull_never_serves_damage_that_a_look_shows(
     oci_pull: Command, reference: str, name: str

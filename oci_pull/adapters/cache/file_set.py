@@ -37,6 +37,22 @@ def read_members(directory: Path) -> tuple[Member, ...] | None:
     return members_of(read_listing(directory))
 
 
+def are_there(directory: Path, members: Iterable[Member]) -> bool:
+    """Whether the content of every member is in the file set, with its size."""
+    try:
+        return all(
+            (directory / FILES / each.digest.hex).stat().st_size == each.size for each in members
+        )
+    except OSError:
+        return False
+
+
+def complete_members(directory: Path) -> tuple[Member, ...] | None:
+    """The members of a published file set that has all of them; None for any other."""
+    found = read_members(directory)
+    return found if found is not None and are_there(directory, found) else None
+
+
 def read_listing(directory: Path) -> Mapping[str, Any]:
     """What was written down of a published file set, empty where that cannot be read."""
     try:
@@ -107,7 +123,9 @@ class StagedFiles:
         with writing(self._final):
             self._final.parent.mkdir(parents=True, exist_ok=True)
             sync_directory(self._directory / FILES)
-            rename_tree(self._directory, self._final, lambda: read_members(self._final) is not None)
+            rename_tree(
+                self._directory, self._final, lambda: complete_members(self._final) is not None
+            )
             sync_directory(self._final.parent)
 
     def discard(self) -> None:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oci_pull.adapters.cache.file_set import FILES, StagedFiles, members_of, read_listing
+from oci_pull.adapters.cache.file_set import (
+    FILES,
+    StagedFiles,
+    are_there,
+    members_of,
+    read_listing,
+)
 from oci_pull.adapters.cache.owner import Owner, remove_dead
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.tar_header import Kind
@@ -66,9 +72,10 @@ class DirectoryImages:
 
     def merged(self, image: Digest, root: str) -> Merged | None:
         """The model of an image that was written out, None where it was not."""
-        listing = read_listing(self.cache.merged(image, root))
+        directory = self.cache.merged(image, root)
+        listing = read_listing(directory)
         members = members_of(listing)
-        if members is None:
+        if members is None or not are_there(directory, members):
             return self.behind.merged(image, root) if self.behind else None
         outside = listing.get("outside")
         left_out = LeftOut(**outside) if isinstance(outside, dict) else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.adapters.cache import archive
-from oci_pull.adapters.cache.file_set import FILES, StagedFiles, read_members
+from oci_pull.adapters.cache.file_set import FILES, StagedFiles, complete_members
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.tar_stream import Decompressed, Limits
 from oci_pull.errors import DamagedArchive
@@ -37,7 +37,7 @@ class DirectoryLayers:
 
     def members(self, operation: UnpackArchive) -> Sequence[Member] | None:
         """The files of an archive that was unpacked in this way, None if it was not."""
-        found = read_members(_directory(self.cache, operation))
+        found = complete_members(_directory(self.cache, operation))
         if found is None and self.behind:
             return self.behind.members(operation)
         return found

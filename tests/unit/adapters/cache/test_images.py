@@ -168,6 +168,16 @@ def test_what_another_run_wrote_stays(shelf: Shelf) -> None:
     assert shelf.left() == []
 
 
+def test_a_model_that_lost_a_file_is_written_again(shelf: Shelf) -> None:
+    image, blobs = shelf.add(tar(**FILES))
+    shelf.images.write(image, model_of(image, shelf), blobs)
+    whole = shelf.images.merged(IMAGE, "")
+    next((shelf.cache.merged(IMAGE, "") / "files").iterdir()).unlink()
+    assert shelf.images.merged(IMAGE, "") is None
+    shelf.images.write(image, model_of(image, shelf), blobs)
+    assert shelf.images.merged(IMAGE, "") == whole
+
+
 def test_a_cache_behind_is_looked_into(shelf: Shelf, tmp_path: Path) -> None:
     image, blobs = shelf.add(tar(**FILES))
     shelf.images.write(image, model_of(image, shelf), blobs, Counter())

@@ -140,6 +140,22 @@ def test_a_damaged_file_set_is_none_and_makes_room(shelf: Shelf, damage: bytes |
     assert incomplete(shelf) == []
 
 
+@pytest.mark.parametrize("left", [None, 1], ids=["gone", "short"])
+def test_a_file_set_that_lacks_a_file_is_none_and_makes_room(
+    shelf: Shelf, left: int | None
+) -> None:
+    unpack(shelf)
+    file = next((shelf.cache.layer(ARCHIVE.digest) / "files").iterdir())
+    content = file.read_bytes()
+    file.unlink()
+    if left is not None:
+        file.write_bytes(content[:left])
+    assert shelf.layers.members(OPERATION) is None
+    unpack(shelf)
+    assert shelf.layers.members(OPERATION)
+    assert file.read_bytes() == content
+
+
 @pytest.mark.parametrize("path", ["../x", "/x", ""])
 def test_a_listing_is_not_believed(shelf: Shelf, path: str) -> None:
     unpack(shelf)
