@@ -68,7 +68,7 @@ judges: setup ## Fetch what the recipes of the documentation are checked with
 	@$(RUN) -m tests.servers.debian buildah systemd-analyze
 
 check: lint types layers installs judges ## What CI runs: everything, and nothing may be skipped
-	$(RUN) -m tests.servers.debian docker-registry nginx skopeo zsh fish
+	$(RUN) -m tests.servers.debian docker-registry nginx skopeo zsh fish mkfs.btrfs
 	OCI_PULL_TEST_NO_SKIPS=1 $(MAKE) --no-print-directory test
 
 cover: tools ## Run the unit tests and say which branches they miss

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import oci_pull
 from tests.e2e.command import PATH
+from tests.servers import debian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,9 @@ STRANGER = 54321
 
 _MOUNT_PROBE = 'mount -t tmpfs tmpfs "$1"'
 _READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" "$1" && shift && exec "$@"'
+_READ_ONLY_ROOT = 'mount --bind "$1" "$1" && mount -o remount,ro,bind / && shift && exec "$@"'
+_IMAGE = 256 * 1024 * 1024
+"""The size of a disk in a file, in bytes: btrfs wants more than 100 MiB."""
 
 
 @cache
@@ -40,6 +44,10 @@ def private_mounts() -> tuple[str, ...]:
         command = [*prefix, "sh", "-c", _MOUNT_PROBE, "sh", folder]
         probe = subprocess.run(command, check=False, capture_output=True)
     return prefix if probe.returncode == 0 else ()
+
+
+class Unmountable(Exception):
+    """This machine does not mount that."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +87,34 @@ class Disk:
 @contextmanager
 def small_disk(directory: Path, size: int) -> Iterator[Disk]:
     """A disk of `size` bytes, mounted at the directory in a name space of its own."""
+    with _mounted(directory, "-t", "tmpfs", "-o", f"size={size}", "tmpfs") as disk:
+        yield disk
+
+
+@contextmanager
+def sharing_disk(directory: Path) -> Iterator[Disk]:
+    """A disk whose files can share blocks (btrfs); raises `ToolUnavailable`, `Unmountable`."""
+    image = directory.with_suffix(".btrfs")
+    with image.open("wb") as file:
+        file.truncate(_IMAGE)
+    debian.tool("mkfs.btrfs").run("-q", image)
+    with _mounted(directory, "-o", "loop", image) as disk:
+        yield disk
+
+
+@contextmanager
+def _mounted(directory: Path, *what: str | Path) -> Iterator[Disk]:
     directory.mkdir()
-    script = 'mount -t tmpfs -o size="$1" tmpfs "$2" && echo mounted && exec cat'
+    script = 'mount "$@" && echo mounted && exec cat'
     with subprocess.Popen(
-        [*private_mounts(), "sh", "-c", script, "sh", str(size), directory],
+        [*private_mounts(), "sh", "-c", script, "sh", *what, directory],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as holder:
         assert holder.stdin is not None
         assert holder.stdout is not None
-        assert holder.stdout.readline() == b"mounted\n"
+        if holder.stdout.readline() != b"mounted\n":
+            raise Unmountable
         spaces = ("-m",) if IS_ROOT else ("-U", "-m", "--preserve-credentials")
         prefix = ("nsenter", "-t", str(holder.pid), *spaces, "--")
         seen = Path(f"/proc/{holder.pid}/root") / directory.relative_to("/")
@@ -99,6 +125,16 @@ def small_disk(directory: Path, size: int) -> Iterator[Disk]:
 def read_only(directory: Path) -> tuple[str | Path, ...]:
     """What runs a program that sees the directory on a read-only file system."""
     return (*private_mounts(), "sh", "-c", _READ_ONLY, "sh", directory)
+
+
+def read_only_but_for(directory: Path) -> tuple[str | Path, ...]:
+    """What runs a program that can write to the directory and to nothing else on the disk."""
+    return (*private_mounts(), "sh", "-c", _READ_ONLY_ROOT, "sh", directory)
+
+
+def on_host(name: str) -> tuple[str, ...]:
+    """What runs a program on a machine that is called so; for root alone."""
+    return ("unshare", "--uts", "--", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh", name)
 
 
 def without_privileges() -> tuple[str, ...]:

@@ -103,6 +103,23 @@ def pwrite(file, data, offset):
 os.pwrite = pwrite
 """
 
+_NO_HARD_LINKS = """
+def link(*names, **options):
+    note("link")
+    raise OSError(1, "Operation not permitted")
+
+os.link = link
+"""
+
+_LOCKS = """
+import fcntl
+
+def locked(*what):
+    note("lock")
+
+fcntl.flock = fcntl.lockf = locked
+"""
+
 
 def look_up_fails_once(command: Command) -> Command:
     """The name server is out of order for the first question (EAI_AGAIN)."""
@@ -137,6 +154,16 @@ def look_up_hangs(command: Command) -> Command:
 def disk_is_full_after(command: Command, room: int) -> Command:
     """A disk that reserves whatever it is asked for, and has room for so many bytes of blobs."""
     return _with(command, _FULL, room=room)
+
+
+def no_hard_links(command: Command) -> Command:
+    """A file system that has none, as FAT and some network file systems."""
+    return _with(command, _NO_HARD_LINKS)
+
+
+def every_lock_is_given(command: Command) -> Command:
+    """Locks that keep nobody out, as on some network file systems."""
+    return _with(command, _LOCKS)
 
 
 def happened(command: Command) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -80,3 +81,23 @@ def test_everything_is_the_groups(
         if path.is_dir():
             assert found.st_mode & stat.S_ISGID, path
             assert found.st_mode & stat.S_IWGRP, path
+
+
+def test_what_one_has_locked_and_left_is_in_nobodys_way(
+    registry: FakeRegistry, users: tuple[Command, Command, Path]
+) -> None:
+    ada, bob, cache = users
+    reference = put(registry, pack_around(raw_layer("big.json", _BIG)))
+    registry.blob_faults = BlobFaults(stall_after=MIB)
+    with ada.start("warm", reference, umask=0o002, cwd="/") as running:
+        locks = cache / "locks"
+        running.until(lambda: len(list(locks.rglob("*-*"))) > 1, "its turn and its lease")
+        busy = bob("warm", reference, umask=0o002, cwd="/").must_fail(11)
+        assert f"pid {running.process.pid}" in busy.stderr
+        running.send(signal.SIGKILL)
+        running.wait()
+    registry.blob_faults = BlobFaults()
+    bob("warm", reference, umask=0o002, cwd="/").must_succeed()
+    bob("cache", "prune", "-y", umask=0o002, cwd="/").must_succeed()
+    assert list(locks.rglob("*")) == []
+    assert_sound(cache)

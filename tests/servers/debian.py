@@ -76,6 +76,7 @@ _RECIPES = {
     "fish": _Recipe(("fish", "fish-common"), folders=("usr/etc/fish",)),
     "tinyproxy": _Recipe(("tinyproxy-bin",)),
     "systemd-analyze": _Recipe(("systemd",), units=True),
+    "mkfs.btrfs": _Recipe(("btrfs-progs",)),
 }
 
 
