@@ -167,8 +167,16 @@ def test_where_files_can_share_blocks_every_way_works(
             assert_readable(tree)
         assert (weights.lstat().st_nlink > 1) == (mode == "hardlink")
     user("cache", "verify").must_succeed()
+    in_cache = 2 if mode == "copy" else 1
+    counted = user("cache", "df", "--format", "json").must_succeed().json["on_disk"]
+    assert 16 * MIB * in_cache <= counted < 16 * MIB * (in_cache + 1)
     copies = 3 if mode == "copy" else 1
     assert 16 * MIB * copies <= _used(sharing.seen) - used < 16 * MIB * (copies + 1)
+    if mode != "hardlink":
+        # Those of the directory outside would stay, and be counted.
+        words = ("cache", "prune", "-y", "--max-size", "1", "--format", "json")
+        freed = user(*words).must_succeed().json["freed"]
+        assert 16 * MIB * in_cache <= freed < 16 * MIB * (in_cache + 1)
 
 
 def _used(directory: Path) -> int:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oci_pull.adapters.cache.file_set import FILES
 from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.partial import is_alive
 from oci_pull.adapters.cache.paths import Cache
@@ -22,6 +23,8 @@ from oci_pull.packaging.receipt import Receipt
 
 _BLOCK = 512
 _BARE = "-bare"
+#: What receipts say of a tree all of whose files share blocks with the cache; see `disk.place`.
+_SHARING = "reflink"
 #: The hexadecimal digits of each algorithm that a partial may be of, whose name has no more.
 _ALGORITHMS = {64: "sha256", 128: "sha512"}
 
@@ -39,7 +42,10 @@ def read_trees(cache: Cache) -> tuple[CachedTree, ...]:
 
 def read_inventory(cache: Cache) -> Inventory:
     """Everything, with what it takes on disk."""
-    trees = [replace(tree, own=_own(tree.path)) for tree in read_trees(cache)]
+    found = read_trees(cache)
+    is_sharing = any(tree.receipt.link == _SHARING for tree in found)
+    contents = frozenset(_contents(cache)) if is_sharing else frozenset()
+    trees = [replace(tree, own=_own(tree, contents)) for tree in found]
     #: How many names a content has in trees; more than these are outside of the cache.
     names = Counter(file.digest.hex for tree in trees for file in tree.receipt.files)
     return Inventory(tuple(trees), tuple(_Pieces(cache, names).read()))
@@ -90,9 +96,29 @@ def _tags(receipt: Receipt, tags: Mapping[tuple[str, str, Digest], list[str]]) -
     return ()
 
 
-def _own(tree: Path) -> int:
-    """What is in no other place: a file with one name, and all that is ours."""
-    return sum(found.st_blocks * _BLOCK for _, found in _files(tree) if found.st_nlink == 1)
+def _own(tree: CachedTree, contents: frozenset[str]) -> int:
+    """What is in no other place: a file with one name, and all that is ours.
+
+    A file that shares blocks has a name of its own and is counted where its content is.
+    """
+    shared = {
+        tree.path.joinpath(*file.path.parts)
+        for file in tree.receipt.files
+        if tree.receipt.link == _SHARING and file.digest.hex in contents
+    }
+    return sum(
+        found.st_blocks * _BLOCK
+        for path, found in _files(tree.path)
+        if found.st_nlink == 1 and path not in shared
+    )
+
+
+def _contents(cache: Cache) -> Iterator[str]:
+    """The hex digits of every content that is in a blob or was unpacked."""
+    for home in _entries(cache.root / "blobs"):
+        yield from (path.name for path in _entries(home))
+    for layer in _entries(cache.root / "layers"):
+        yield from (path.name for path in _entries(layer / FILES))
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
