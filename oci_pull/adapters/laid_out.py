@@ -46,6 +46,10 @@ class LaidOut:
             return StoredBlob(blob, path)
         return self.behind.find(blob) if self.behind else None
 
+    def has(self, digest: Digest) -> bool:
+        """No file of the directory has the name of a blob."""
+        return bool(self.behind and self.behind.has(digest))
+
     def unfinished(self, blob: Descriptor) -> Unfinished:
         """Nothing in the directory is."""
         return self.behind.unfinished(blob) if self.behind else Unfinished()

@@ -174,8 +174,8 @@ def test_where_files_can_share_blocks_every_way_works(
     assert 16 * MIB * copies <= _used(sharing.seen) - used < 16 * MIB * (copies + 1)
     if mode != "hardlink":
         # Those of the directory outside would stay, and be counted.
-        words = ("cache", "prune", "-y", "--max-size", "1", "--format", "json")
-        freed = user(*words).must_succeed().json["freed"]
+        limit = ("--max-size", "1", "--format", "json")
+        freed = user("cache", "prune", "-y", *limit).must_succeed().json["freed"]
         assert 16 * MIB * in_cache <= freed < 16 * MIB * (in_cache + 1)
 
 

@@ -25,6 +25,9 @@ class Behind(Protocol):
     def find(self, blob: Descriptor) -> StoredBlob | None:
         """See `DirectoryStore`."""
 
+    def has(self, digest: Digest) -> bool:
+        """See `DirectoryStore`."""
+
     def unfinished(self, blob: Descriptor) -> Unfinished:
         """See `DirectoryStore`."""
 

@@ -9,7 +9,7 @@ import pytest
 from oci_pull.adapters.laid_out import LaidOut
 from oci_pull.adapters.output import OutputDirectory
 from oci_pull.errors import Cancelled
-from oci_pull.events import Rereading
+from oci_pull.events import Counter, Rereading
 from oci_pull.oci.digest import Digest
 from tests.fakes.memory import blob_of
 from tests.unit.adapters.support import REFERENCE, Shelf, published, receipt_of
@@ -26,7 +26,7 @@ def laid_out(shelf: Shelf, tmp_path: Path) -> LaidOut:
     path = tmp_path / "model"
     output = OutputDirectory(path, shelf.contents, shelf.observer, shelf.cancel, "copy")
     layout, manifest = shelf.layout({"a/big.json": _BIG, "small.json": _SMALL}), blob_of(b"m")
-    staged = output.stage(REFERENCE, manifest.digest, "", layout)
+    staged = output.stage(REFERENCE, manifest.digest, "", layout, Counter())
     published(staged, receipt_of(layout, manifest))
     return LaidOut(path, shelf.observer, shelf.cancel, Shelf(tmp_path / "behind").store)
 
@@ -60,6 +60,8 @@ def test_what_the_directory_does_not_have_may_be_behind_it(
     store.add(blob, b"behind")
     assert laid_out.find(blob) == store.find(blob)
     assert laid_out.recall(blob.digest) == b"behind"
+    assert laid_out.has(blob.digest)
+    assert not laid_out.has(Digest.of(_SMALL))
     assert laid_out.recall(Digest.of(_SMALL)) is None
     assert laid_out.unfinished(blob).present == 0
 

@@ -170,11 +170,11 @@ def test_what_another_run_wrote_stays(shelf: Shelf) -> None:
 
 def test_a_model_that_lost_a_file_is_written_again(shelf: Shelf) -> None:
     image, blobs = shelf.add(tar(**FILES))
-    shelf.images.write(image, model_of(image, shelf), blobs)
+    shelf.images.write(image, model_of(image, shelf), blobs, Counter())
     whole = shelf.images.merged(IMAGE, "")
     next((shelf.cache.merged(IMAGE, "") / "files").iterdir()).unlink()
     assert shelf.images.merged(IMAGE, "") is None
-    shelf.images.write(image, model_of(image, shelf), blobs)
+    shelf.images.write(image, model_of(image, shelf), blobs, Counter())
     assert shelf.images.merged(IMAGE, "") == whole
 
 
