@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 
 from tests import builders
 from tests.e2e import isolation, lookups
-from tests.e2e.disk import assert_readable, assert_sound, assert_tree, digest_of, journal_size
+from tests.e2e.disk import assert_readable, assert_sound, assert_tree, digest_of
 from tests.e2e.models import MIB, model, put
 from tests.servers.debian import ToolUnavailable
 
@@ -185,7 +183,7 @@ def _used(directory: Path) -> int:
     return (found.f_blocks - found.f_bfree) * found.f_frsize
 
 
-# Many processes where locks and pids say nothing
+# Many processes where locks say nothing
 
 
 def test_a_crowd_needs_no_locks(registry: FakeRegistry, reference: str, oci_pull: Command) -> None:
@@ -198,27 +196,3 @@ def test_a_crowd_needs_no_locks(registry: FakeRegistry, reference: str, oci_pull
     busy = user.at_once(*[("warm", reference)] * 3)
     assert {run.code for run in busy} <= {0, 11}
     assert 0 in {run.code for run in busy}
-
-
-@needs_root
-def test_a_machine_goes_on_with_what_another_one_has_begun_and_not_with_what_lives(
-    registry: FakeRegistry, reference: str, oci_pull: Command
-) -> None:
-    other = replace(oci_pull, prefix=isolation.on_host("another"))
-    with oci_pull.start("--limit-rate", "4M", reference) as first:
-        first.until(lambda: journal_size(oci_pull.cache), "some of it is on disk")
-        # Its process cannot be seen from there, and it is heard of.
-        waited = other("--lock-timeout", "200ms", reference).must_fail(11)
-        assert f"pid {first.process.pid}" in waited.stderr
-        first.send(signal.SIGSTOP)
-        then = time.time() - 3600
-        for path in oci_pull.cache.glob("partial/**/*"):
-            os.utime(path, (then, then))
-        run = other("--format", "json", reference).must_succeed()
-        assert run.json["fetched"] < 16 * MIB
-        assert_tree(Path(run.json["path"]), _FILES)
-        # It wakes up, and finds what it was fetching.
-        first.send(signal.SIGCONT)
-        assert first.wait().path == Path(run.json["path"])
-    assert_tree(Path(run.json["path"]), _FILES)
-    oci_pull("cache", "verify").must_succeed()

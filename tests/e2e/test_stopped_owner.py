@@ -6,12 +6,14 @@ import os
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import builders
+from tests.e2e import isolation
 from tests.e2e.command import until
 from tests.e2e.disk import assert_sound, assert_tree, journal_size
 from tests.e2e.models import MIB, model, put
@@ -91,3 +93,23 @@ def test_who_is_stopped_for_good_is_named_once_the_time_is_up(
     with _stopped(oci_pull, reference) as first:
         run = oci_pull("--lock-timeout", "100ms", "--format", "json", reference).must_fail(11)
         assert f"pid {first.process.pid}" in run.json["error"]["message"]
+
+
+@pytest.mark.skipif(not isolation.IS_ROOT, reason="run as root, who may name a machine")
+def test_another_machine_goes_on_with_what_is_silent_and_who_wakes_up_takes_what_it_made(
+    oci_pull: Command, reference: str
+) -> None:
+    other = replace(oci_pull, prefix=isolation.on_host("another"))
+    with oci_pull.start("--limit-rate", "4M", reference) as living:
+        living.until(lambda: journal_size(oci_pull.cache), "some of it is on disk")
+        # Its process cannot be seen from there, and it was heard of just now.
+        waited = other("--lock-timeout", "200ms", reference).must_fail(11)
+        assert f"pid {living.process.pid}" in waited.stderr
+    with _stopped(oci_pull, reference) as first:
+        run = other("--format", "json", reference).must_succeed()
+        assert run.json["fetched"] < 16 * MIB
+        assert_tree(Path(run.json["path"]), _FILES)
+        first.send(signal.SIGCONT)
+        assert first.wait().path == Path(run.json["path"])
+    assert_tree(Path(run.json["path"]), _FILES)
+    oci_pull("cache", "verify").must_succeed()
