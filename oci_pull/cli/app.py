@@ -17,11 +17,11 @@ from oci_pull.cli.login import login, logout
 from oci_pull.cli.mistakes import TyperUsageError, mistake
 from oci_pull.cli.options import ALL, AT_ONCE, NETWORK, OUTPUT, SELECTION, Given, takes
 from oci_pull.cli.plan import plan_json, plan_text
-from oci_pull.cli.progress import Progress
+from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.progress.terminal import make_progress
 from oci_pull.cli.pull import fail, in_turn, load
 from oci_pull.cli.pull import pull as pull_each
 from oci_pull.cli.signals import CANCEL
-from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.warm import warm
 from oci_pull.errors import InvalidSetting, OciPullError, UsageError
 from oci_pull.settings import Settings

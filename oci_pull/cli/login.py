@@ -13,8 +13,8 @@ from oci_pull.cli import output
 from oci_pull.cli.color import Ink
 from oci_pull.cli.options import Given, takes
 from oci_pull.cli.password import asked_credential, interruptible
-from oci_pull.cli.plain import PlainProgress
-from oci_pull.cli.progress import NoProgress, Progress
+from oci_pull.cli.progress.form import NoProgress, Progress
+from oci_pull.cli.progress.plain import PlainProgress
 from oci_pull.settings import Settings
 
 _USER_AGENT = f"oci-pull/{__version__}"

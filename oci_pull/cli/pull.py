@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from oci_pull import api
 from oci_pull.cli import output
 from oci_pull.cli.password import with_password
-from oci_pull.cli.progress import Progress
+from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.progress.terminal import make_progress
 from oci_pull.cli.signals import CANCEL
-from oci_pull.cli.terminal import make_progress
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError
 from oci_pull.packaging.servable import serve_command
 from oci_pull.settings import Settings

@@ -14,9 +14,9 @@ from oci_pull.cli import output
 from oci_pull.cli.advice import advise
 from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
 from oci_pull.cli.password import with_password
-from oci_pull.cli.progress import Progress
+from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.progress.terminal import make_progress
 from oci_pull.cli.signals import CANCEL
-from oci_pull.cli.terminal import make_progress
 from oci_pull.cli.units import size
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError
 from oci_pull.options import as_time

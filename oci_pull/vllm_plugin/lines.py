@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from oci_pull import events
-from oci_pull.cli.plain import PlainProgress
+from oci_pull.cli.progress.plain import PlainProgress
 from oci_pull.oci.digest import Digest
 
 _log = logging.getLogger("vllm.oci_pull")

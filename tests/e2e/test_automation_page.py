@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from oci_pull import errors, events
-from oci_pull.cli.json_lines import JsonProgress
+from oci_pull.cli.progress.json_lines import JsonProgress
 from tests.e2e import pages
 from tests.e2e.models import archive_layer, pack_around, put
 

@@ -454,7 +454,7 @@ def test_a_tab_needs_no_settings(reference: str, oci_pull: Command) -> None:
 
 #: What only those need who have something to fetch, to lay out, to draw, or to explain.
 _FOR_WORK = {
-    "typer", "click", "rich", "oci_pull.packaging.detect", "oci_pull.cli.bar",
+    "typer", "click", "rich", "oci_pull.packaging.detect", "oci_pull.cli.progress.bar",
     "oci_pull.cli.app", "oci_pull.adapters.output", "oci_pull.adapters.hf_cache",
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ import typer
 from oci_pull.cli import output
 from oci_pull.cli.cache.verb import COMMON, checked, load
 from oci_pull.cli.options import Given, takes
-from oci_pull.cli.progress import Progress
+from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.units import shortened, size
 from oci_pull.errors import printable
 from oci_pull.inventory import CachedTree, Kind, Piece

@@ -8,9 +8,9 @@ import typer
 from oci_pull.cli import output
 from oci_pull.cli.advice import advise
 from oci_pull.cli.options import AT_ONCE, Given
-from oci_pull.cli.progress import Progress
+from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.progress.terminal import make_progress
 from oci_pull.cli.signals import CANCEL
-from oci_pull.cli.terminal import make_progress
 from oci_pull.errors import Cancelled, OciPullError
 from oci_pull.settings import Settings
 

@@ -12,7 +12,7 @@ from oci_pull.cli.cache.verb import checked, load
 from oci_pull.cli.failure import error_object
 from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
 from oci_pull.cli.password import with_password
-from oci_pull.cli.progress import Progress
+from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.units import several, size
 from oci_pull.errors import DamagedCache, DiskError, NotCached, OciPullError, printable

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from oci_pull import events
-from oci_pull.cli.progress import NoProgress
+from oci_pull.cli.progress.form import NoProgress
 from oci_pull.cli.pull import fail
 from oci_pull.errors import Cancelled, TimedOut
 from oci_pull.settings import Settings

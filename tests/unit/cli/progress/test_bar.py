@@ -3,10 +3,10 @@ import io
 import pytest
 
 from oci_pull import events
-from oci_pull.cli.bar import BarProgress
 from oci_pull.cli.color import Ink
+from oci_pull.cli.progress.bar import BarProgress
 from oci_pull.errors import Cancelled
-from tests.unit.cli.moments import PLANNED, A, Clock, Terminal, planned, started
+from tests.unit.cli.progress.moments import PLANNED, A, Clock, Terminal, planned, started
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from typing import TextIO
 from oci_pull import events
 from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.failure import report
-from oci_pull.cli.said import Repeats, described, how_it_went
-from oci_pull.cli.totals import Totals
+from oci_pull.cli.progress.said import Repeats, described, how_it_went
+from oci_pull.cli.progress.totals import Totals
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import OciPullError, printable
 from oci_pull.pull import PullResult

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from oci_pull import events
 from oci_pull.cli.failure import error_object
-from oci_pull.cli.totals import Totals
+from oci_pull.cli.progress.totals import Totals
 from oci_pull.errors import OciPullError
 from oci_pull.pull import PullResult
 

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from oci_pull import events
-from oci_pull.cli.json_lines import JsonProgress
-from oci_pull.cli.plain import PlainProgress
+from oci_pull.cli.progress.json_lines import JsonProgress
+from oci_pull.cli.progress.plain import PlainProgress
 from oci_pull.oci.digest import Digest
 
 _DIGEST = Digest.of(b"m")

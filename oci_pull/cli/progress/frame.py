@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from oci_pull.cli.totals import Row
+from oci_pull.cli.progress.totals import Row
 from oci_pull.cli.units import duration, shortened, size, size_of
 
 _INDENT = "  "

@@ -1,7 +1,7 @@
 import pytest
 
-from oci_pull.cli.frame import Glyphs, Role, Shown, frame, text_of
-from oci_pull.cli.totals import Row
+from oci_pull.cli.progress.frame import Glyphs, Role, Shown, frame, text_of
+from oci_pull.cli.progress.totals import Row
 
 GB = 1_000_000_000
 GLYPHS = Glyphs.of("utf-8")

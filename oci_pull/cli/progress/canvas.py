@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
-from oci_pull.cli.frame import Line, Role, text_of
+from oci_pull.cli.progress.frame import Line, Role, text_of
 from oci_pull.errors import printable
 
 _STYLES = {

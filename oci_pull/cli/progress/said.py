@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oci_pull import events
-from oci_pull.cli.requests import REQUESTS
+from oci_pull.cli.progress.requests import REQUESTS
 from oci_pull.cli.units import duration, several, size
 from oci_pull.pull import PullResult
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 
 from oci_pull import events
-from oci_pull.cli.plain import PlainProgress
-from tests.unit.cli.moments import PLANNED, A, B, Clock, planned, started
+from oci_pull.cli.progress.plain import PlainProgress
+from tests.unit.cli.progress.moments import PLANNED, A, B, Clock, planned, started
 
 _UNFINISHED = "of an unfinished download of what the reference was before"
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, TextIO
 from oci_pull import events
 from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.failure import report
-from oci_pull.cli.frame import Glyphs, Shown, frame
-from oci_pull.cli.requests import REQUESTS
-from oci_pull.cli.said import Repeats, described, how_it_went
-from oci_pull.cli.totals import Totals
+from oci_pull.cli.progress.frame import Glyphs, Shown, frame
+from oci_pull.cli.progress.requests import REQUESTS
+from oci_pull.cli.progress.said import Repeats, described, how_it_went
+from oci_pull.cli.progress.totals import Totals
 from oci_pull.errors import OciPullError, printable
 from oci_pull.pull import PullResult
 
 if TYPE_CHECKING:
-    from oci_pull.cli.canvas import Canvas
+    from oci_pull.cli.progress.canvas import Canvas
 
 #: The width of the word that a line begins with.
 LABEL = 12
@@ -97,7 +97,7 @@ class BarProgress:
             return
         self._next = now + _REDRAW
         if self._canvas is None:
-            from oci_pull.cli.canvas import Canvas
+            from oci_pull.cli.progress.canvas import Canvas
 
             self._canvas = Canvas(self._stream, is_colored=self._ink.is_colored)
         total, left = self.totals.total(now)

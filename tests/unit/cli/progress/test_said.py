@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from oci_pull import events
-from oci_pull.cli.json_lines import JsonProgress
-from oci_pull.cli.plain import PlainProgress
-from oci_pull.cli.said import how_it_went
+from oci_pull.cli.progress.json_lines import JsonProgress
+from oci_pull.cli.progress.plain import PlainProgress
+from oci_pull.cli.progress.said import how_it_went
 from oci_pull.oci.reference import Reference
 from oci_pull.packaging.path import RelPath
 from oci_pull.packaging.receipt import PlacedFile
 from oci_pull.pull import PullResult
-from tests.unit.cli.moments import A, Clock
+from tests.unit.cli.progress.moments import A, Clock
 
 _RETRIES = [
     (events.Retrying("x", 1, 8, 0.9, "it broke"), False),

@@ -1,8 +1,8 @@
 import pytest
 
 from oci_pull import events
-from oci_pull.cli.totals import Left, Rate, Row, Totals
-from tests.unit.cli.moments import PLANNED, A, B, planned, started
+from oci_pull.cli.progress.totals import Left, Rate, Row, Totals
+from tests.unit.cli.progress.moments import PLANNED, A, B, planned, started
 
 
 def test_totals_count_what_was_there_once() -> None:

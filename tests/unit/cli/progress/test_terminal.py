@@ -2,13 +2,13 @@ import io
 
 import pytest
 
-from oci_pull.cli.bar import BarProgress
-from oci_pull.cli.json_lines import JsonProgress
-from oci_pull.cli.plain import PlainProgress
-from oci_pull.cli.progress import NoProgress
-from oci_pull.cli.terminal import make_progress
+from oci_pull.cli.progress.bar import BarProgress
+from oci_pull.cli.progress.form import NoProgress
+from oci_pull.cli.progress.json_lines import JsonProgress
+from oci_pull.cli.progress.plain import PlainProgress
+from oci_pull.cli.progress.terminal import make_progress
 from oci_pull.settings import Settings
-from tests.unit.cli.moments import Terminal
+from tests.unit.cli.progress.moments import Terminal
 
 
 @pytest.mark.parametrize(

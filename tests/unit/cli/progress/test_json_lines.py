@@ -2,9 +2,9 @@ import io
 import json
 
 from oci_pull import events
-from oci_pull.cli.json_lines import JsonProgress
+from oci_pull.cli.progress.json_lines import JsonProgress
 from oci_pull.errors import RateLimited
-from tests.unit.cli.moments import PLANNED, A, Clock, started
+from tests.unit.cli.progress.moments import PLANNED, A, Clock, started
 
 
 def test_json_lines_are_objects_with_a_time_and_the_facts_of_the_event() -> None:

@@ -5,9 +5,9 @@ import time
 from typing import TextIO
 
 from oci_pull.cli.color import Ink
-from oci_pull.cli.json_lines import JsonProgress
-from oci_pull.cli.plain import PlainProgress
-from oci_pull.cli.progress import NoProgress, Progress
+from oci_pull.cli.progress.form import NoProgress, Progress
+from oci_pull.cli.progress.json_lines import JsonProgress
+from oci_pull.cli.progress.plain import PlainProgress
 from oci_pull.settings import Settings
 
 
@@ -34,7 +34,7 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
         case "json":
             return JsonProgress(stream, clock=time.monotonic)
         case "bar":
-            from oci_pull.cli.bar import BarProgress
+            from oci_pull.cli.progress.bar import BarProgress
 
             return BarProgress(stream, clock=time.monotonic, ink=ink)
         case _:

@@ -5,7 +5,7 @@ from typing import Protocol, TextIO
 from oci_pull import events
 from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.failure import report
-from oci_pull.cli.totals import Totals
+from oci_pull.cli.progress.totals import Totals
 from oci_pull.errors import OciPullError
 from oci_pull.pull import PullResult
 
