@@ -36,7 +36,7 @@ _HOME_KEY = "\x01"
 TAB = "\t"
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?>]*[A-Za-z]|\][^\x07]*\x07|[()].|[=>])")
 #: What nobody wants to see for a Tab.
-_NOISE = ("Traceback", "error", "not found", "bad substitution")
+_NOISE = ("Traceback", "error:", "not found", "bad substitution")
 _ROWS, _COLUMNS = 60, 200
 
 
