@@ -97,13 +97,13 @@ def pull(program: Sequence[str | Path], home: Path) -> None:
 def copied(python: Path, wheel: Path, home: Path) -> Sequence[str | Path]:
     """The command from a directory that is copied into an image, as `Dockerfile.tool` has it."""
     recipe = (_CHECKOUT / "docs/recipes/Dockerfile.tool").read_text()
-    program = re.search(r"^exec (python3 -c '.*') \"\$@\"$", recipe, re.MULTILINE)
-    assert program
+    line = re.search(r"^ *'(exec python3 .*)' \\$", recipe, re.MULTILINE)
+    assert line
     target = home / "opt/oci-pull"
     pip(python, "install", "--target", target, wheel)
     script = home / "oci-pull"
-    inside = program[1].replace("/opt/oci-pull", str(target)).replace("python3", str(python), 1)
-    script.write_text(f'#!/bin/sh\nexec {inside} "$@"\n')
+    inside = line[1].replace("/opt/oci-pull", str(target)).replace("python3", str(python), 1)
+    script.write_text(f"#!/bin/sh\n{inside}\n")
     script.chmod(0o755)
     return (script,)
 

@@ -100,7 +100,7 @@ def _switch(switch: Switch) -> Iterator[str]:
 def _described(what: str, text: str) -> Iterator[str]:
     """Two columns, the second of which goes on below itself."""
     lines = textwrap.wrap(text, _WIDTH - _COLUMN)
-    if len(what) > _COLUMN - 2:
+    if not lines or len(what) > _COLUMN - 2:
         yield what
     else:
         yield f"{what:{_COLUMN}}{lines.pop(0)}"

@@ -140,14 +140,17 @@ def _walked(node: Any, path: tuple[str, ...]) -> Iterator[Command]:
     yield Command(
         name,
         _sentence(node.help),
-        tuple(Argument(each.metavar, each.help, _argued(name, each.metavar)) for each in arguments),
+        tuple(_argument(name, each) for each in arguments),
         (*map(_switch, switches), _HELP),
     )
 
 
-def _argued(command: str, metavar: str) -> frozenset[Value]:
-    found = _named(metavar)
-    return frozenset({Value.LOGIN}) if command == "logout" and Value.REGISTRY in found else found
+def _argument(command: str, found: Any) -> Argument:
+    values = _named(found.metavar)
+    if command == "logout" and Value.REGISTRY in values:
+        values = frozenset({Value.LOGIN})
+    # Click 8.5 has a help of its own for arguments, and takes away what Typer before 0.26 had set.
+    return Argument(found.metavar, found.help or "", values)
 
 
 def _named(metavar: str) -> frozenset[Value]:
