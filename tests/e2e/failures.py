@@ -21,6 +21,7 @@ from tests.e2e.disk import journal_size
 from tests.e2e.models import (
     MIB,
     REPOSITORY,
+    TAG,
     archive_layer,
     document,
     model,
@@ -201,8 +202,11 @@ def _unknown_tag(stage: Stage) -> list[str]:
 
 @_ends_with(errors.BlobUnknown)
 def _lost_blob(stage: Stage) -> list[str]:
-    manifest = encode(document())
-    return [put_raw(stage.registry, manifest)]
+    whole = pack_around()
+    weight = whole.document["layers"][-1]["digest"]
+    blobs = {digest: blob for digest, blob in whole.blobs.items() if digest != weight}
+    stage.registry.put(REPOSITORY, TAG, whole.manifest, whole.media_type, blobs)
+    return [f"{stage.registry.address}/{REPOSITORY}:{TAG}"]
 
 
 @_ends_with(errors.NotFoundError)

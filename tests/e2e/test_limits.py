@@ -31,9 +31,9 @@ def test_a_window_of_hours_is_told_at_once_with_its_end_and_as_whom(
 ) -> None:
     registry.server_faults = ServerFaults(status=429, headers=_HUB)
     run = oci_pull("--format", "json", reference).must_fail(6)
-    message = run.json["error"]["message"]
+    told = " ".join((run.json["error"]["message"], *run.json["error"]["facts"]))
     for words in ("asked as: anonymous", "100 in 6 h", "in at most 21600 s, until 20", " UTC"):
-        assert words in message
+        assert words in told
     assert f"oci-pull login {registry.address}" in run.json["error"]["hint"]
     assert registry.count(status=429) == 1
 

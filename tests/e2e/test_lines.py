@@ -177,7 +177,8 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(
     middle: Model, line_to: Callable[[Conditions], WanProcess], oci_pull: Command
 ) -> None:
     line = line_to(Conditions(cap=5e6))
-    with oci_pull.start("--progress", "plain", middle.at(line)) as running:
+    # In lines the second death within ten seconds is not told again.
+    with oci_pull.start("--progress", "json", middle.at(line)) as running:
         for _ in range(2):
             _until_more(running, oci_pull)
             told = running.stderr.count(_NOBODY)
