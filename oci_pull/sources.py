@@ -51,7 +51,7 @@ class Sources:
         *,
         cancel: Cancel,
         user_agent: str,
-        connections: "Connections",
+        connections: "Connections | None" = None,
     ) -> None:
         self._locator = locator
         self._settings = settings
@@ -60,7 +60,7 @@ class Sources:
         self._stack = stack
         self._cancel = cancel
         self._user_agent = user_agent
-        self._connections = connections
+        self._shared = connections
         #: Of the artifact itself, opened when it is first asked.
         self.own = LazySource(self.open)
 
@@ -126,6 +126,11 @@ class Sources:
         return client
 
     @cached_property
+    def _connections(self) -> "Connections":
+        """Those that were given, else its own: made when somebody is asked."""
+        return self._shared or own_connections(self._stack)
+
+    @cached_property
     def _lead(self) -> "Lead":
         from oci_pull.adapters.registry.lead import Lead
 
@@ -142,15 +147,7 @@ def open_source(
     user_agent: str,
 ) -> Source:
     """The registry or the layout of a reference alone."""
-    sources = Sources(
-        locator,
-        settings,
-        observer,
-        stack,
-        cancel=cancel,
-        user_agent=user_agent,
-        connections=own_connections(stack),
-    )
+    sources = Sources(locator, settings, observer, stack, cancel=cancel, user_agent=user_agent)
     return sources.open()
 
 

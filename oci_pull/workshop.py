@@ -37,7 +37,7 @@ from oci_pull.ports import BlobStore, Cancel, Destination, Observer
 from oci_pull.prepare import Request, Shelves
 from oci_pull.pull import PullResult, Tools, pull
 from oci_pull.settings import Settings
-from oci_pull.sources import Sources, own_connections
+from oci_pull.sources import Sources
 
 if TYPE_CHECKING:
     from oci_pull.adapters.registry.connections import Connections
@@ -128,7 +128,7 @@ def workshop(
                 stack,
                 cancel=cancel,
                 user_agent=USER_AGENT,
-                connections=shared.connections if shared else own_connections(stack),
+                connections=shared.connections if shared else None,
             )
             source = FamilySource(locator, sources.own, sources.parent)
         if is_dry:

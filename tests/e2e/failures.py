@@ -573,9 +573,10 @@ def _tag_alone(stage: Stage) -> list[str]:
 @_ends_with(errors.Busy)
 def _held_by_another(stage: Stage) -> list[str]:
     reference = stage.put()
-    stage.registry.blob_faults = BlobFaults(hold=threading.Event())
+    weight = pack_around().document["layers"][-1]["digest"]
+    stage.registry.blob_faults = BlobFaults(hold=threading.Event(), only=[weight])
     other = stage.stack.enter_context(stage.user.start(reference))
-    other.until(lambda: stage.registry.count("GET", "blob") >= 2, "the other one fetches")
+    other.until(lambda: stage.registry.count("GET", "blob") >= 3, "the other one fetches")
     return ["--lock-timeout", "1s", reference]
 
 

@@ -93,7 +93,7 @@ def test_a_layout_of_several_models_lists_them(tmp_path: Path, oci_pull: Command
     failed = oci_pull(f"oci:{layout}").must_fail(9)
     for said in ("=v1", "=v2", MODEL.digest, OTHER.digest):
         assert said in failed.stderr
-    assert "it has v1, v2" in oci_pull(f"oci:{layout}:v3").must_fail(3).stderr
+    assert "it has: v1, v2" in oci_pull(f"oci:{layout}:v3").must_fail(3).stderr
     assert_tree(oci_pull(f"oci:{layout}@{MODEL.digest}").path, FILES)
 
 
