@@ -57,6 +57,13 @@ def test_models_are_listed_by_their_last_use(oci_pull: Command, names: dict[str,
     assert _references(oci_pull) == [names["new"], names["old"]]
 
 
+def test_a_selection_is_told_from_the_whole(oci_pull: Command, names: dict[str, str]) -> None:
+    oci_pull("--include", "*.json", names["new"]).must_succeed()
+    _, first, second, _ = oci_pull("cache", "ls").must_succeed().stdout.splitlines()
+    assert first.startswith(f"{names['new']} (selection)")
+    assert second.startswith(f"{names['new']}  ")
+
+
 def test_an_empty_cache_holds_nothing_and_is_not_made(oci_pull: Command) -> None:
     assert _references(oci_pull) == []
     assert oci_pull("cache", "df", "--format", "json").json["models"] == 0

@@ -84,12 +84,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 
 
 def trees_text(models: Sequence[CachedTree], now: float) -> str:
-    """A line a model."""
+    """A line a model, or a selection of its files."""
     rows = [
-        (tree.name, tree.receipt.digest.short, size(tree.size), f"{age(now - tree.used)} ago")
+        (_named(tree), tree.receipt.digest.short, size(tree.size), f"{age(now - tree.used)} ago")
         for tree in models
     ]
     return printable("\n".join(table(("REFERENCE", "DIGEST", "SIZE", "USED"), rows)))
+
+
+def _named(tree: CachedTree) -> str:
+    return f"{tree.name} (selection)" if tree.receipt.selection else tree.name
 
 
 def trees_json(found: Sequence[CachedTree]) -> str:
