@@ -2,13 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from oci_pull.cli.arguments import opposite_of
+from oci_pull.errors import InvalidSetting
 from oci_pull.options import Option
 from oci_pull.settings import OPTIONS, flag_of
+
+T = TypeVar("T")
 
 #: What every command that talks to a registry takes.
 NETWORK = (
@@ -75,3 +78,11 @@ def _parameter(name: str, option: Option) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
+
+
+def parsed(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:
+    """The value of an option that is no setting; raises `InvalidSetting`."""
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise InvalidSetting(f"{flag}: {text!r} is not right: {error}") from error

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.failure import error_object
+from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import OciPullError, printable
 from oci_pull.pull import PullResult
+from oci_pull.settings import Settings
 
 SCHEMA = 1
 
@@ -23,6 +25,16 @@ def tell(text: str, ink: Ink = PLAIN) -> None:
     """A line for people."""
     sys.stderr.write(ink.line(printable(text)) + "\n")
     sys.stderr.flush()
+
+
+def tell_failure(error: OciPullError, settings: Settings, progress: Progress) -> None:
+    """A failure in the forms that are wanted, with what a look at this machine adds."""
+    from oci_pull.cli.advice import advise
+
+    advise(error, settings)
+    progress.fail(error)
+    if settings.format == "json":
+        emit(error_json(error))
 
 
 def error_json(error: OciPullError) -> str:

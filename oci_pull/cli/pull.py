@@ -61,15 +61,10 @@ def in_turn(
 
 def fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
     """Tell a failure in the wanted forms; a cancel becomes the signal that asked for it."""
-    from oci_pull.cli.advice import advise
-
     if isinstance(error, Cancelled):
         error = CANCEL.error("interrupted; the same command continues")
         error.explain(f"{progress.totals.kept} in {settings.cache}")
-    advise(error, settings)
-    progress.fail(error)
-    if settings.format == "json":
-        output.emit(output.error_json(error))
+    output.tell_failure(error, settings, progress)
     return error
 
 

@@ -2,17 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from oci_pull import upkeep
 from oci_pull.cli import output
-from oci_pull.cli.advice import advise
-from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
+from oci_pull.cli.options import NETWORK, OUTPUT, Given, parsed, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.progress.terminal import make_progress
@@ -26,8 +25,6 @@ from oci_pull.verbs.metrics import write_metrics
 from oci_pull.verbs.prune import Limits
 from oci_pull.verbs.warm import Outcome
 from oci_pull.verbs.warm_list import Wanted, parse_list
-
-T = TypeVar("T")
 
 
 @takes((*NETWORK, "cache_dir", "keep_archives", "max_bytes", "no_space_check", "lock_timeout",
@@ -53,8 +50,8 @@ def warm(
     settings = Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
     progress = make_progress(settings)
     try:
-        limit = _parsed("--max-size", as_size, max_size)
-        longest = _parsed("--jitter", as_time, jitter)
+        limit = parsed("--max-size", as_size, max_size)
+        longest = parsed("--jitter", as_time, jitter)
         wanted = _wanted(words, settings)
         settings = with_password(settings, [each.reference for each in wanted])
         if longest:
@@ -129,10 +126,7 @@ def _meant(error: OciPullError) -> OciPullError:
 
 def _fail(error: OciPullError, settings: Settings, progress: Progress) -> OciPullError:
     error = _meant(error)
-    advise(error, settings)
-    progress.fail(error)
-    if settings.format == "json":
-        output.emit(output.error_json(error))
+    output.tell_failure(error, settings, progress)
     return error
 
 
@@ -175,10 +169,3 @@ def _read(listed: str, settings: Settings) -> tuple[Wanted, ...]:
         raise InvalidSetting(f"the list {listed} cannot be read: {reason}") from error
     name = "stdin" if listed == "-" else listed
     return parse_list(text, name, lambda each: upkeep.check_wanted(each, settings))
-
-
-def _parsed(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:
-    try:
-        return None if text is None else parse(text)
-    except ValueError as error:
-        raise InvalidSetting(f"{flag}: {text!r} is not right: {error}") from error

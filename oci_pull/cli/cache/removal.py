@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import typer
 
@@ -11,11 +11,11 @@ from oci_pull import upkeep
 from oci_pull.cli import output
 from oci_pull.cli.cache.verb import COMMON, checked, load
 from oci_pull.cli.columns import with_note
-from oci_pull.cli.options import Given, takes
+from oci_pull.cli.options import Given, parsed, takes
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.units import several, size
-from oci_pull.errors import InvalidSetting, UsageError, printable
+from oci_pull.errors import UsageError, printable
 from oci_pull.options import as_time
 from oci_pull.options import size as as_size
 from oci_pull.settings import Settings
@@ -69,8 +69,8 @@ def prune(
 
     def work(_: Progress) -> None:
         limits = Limits(
-            older_than=_parsed("--older-than", as_time, older_than),
-            max_size=_parsed("--max-size", as_size, max_size),
+            older_than=parsed("--older-than", as_time, older_than),
+            max_size=parsed("--max-size", as_size, max_size),
             partials=unfinished,
             keep=upkeep.kept_names([*(keep or ()), *settings.keep], settings),
         )
@@ -99,13 +99,6 @@ def _agreed(what: str, *, yes: bool) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was removed")
-
-
-def _parsed(flag: str, parse: Callable[[str], Any], text: str | None) -> Any:
-    try:
-        return None if text is None else parse(text)
-    except ValueError as error:
-        raise InvalidSetting(f"{flag}: {text!r} is not right: {error}") from error
 
 
 def verdict_lines(verdicts: Sequence[Verdict], *, is_dry: bool, is_detailed: bool) -> Iterator[str]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import typer
 
 from oci_pull.cli import output
-from oci_pull.cli.advice import advise
 from oci_pull.cli.options import AT_ONCE, Given
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.progress.terminal import make_progress
@@ -31,10 +30,7 @@ def checked(settings: Settings, work: Callable[[Progress], None]) -> None:
     except OciPullError as caught:
         # A cancel becomes the signal that asked for it.
         error = CANCEL.error(caught.message) if isinstance(caught, Cancelled) else caught
-        advise(error, settings)
-        progress.fail(error)
-        if settings.format == "json":
-            output.emit(output.error_json(error))
+        output.tell_failure(error, settings, progress)
         raise typer.Exit(error.exit_code) from caught
     finally:
         progress.close()
