@@ -62,9 +62,12 @@ def warm(
 
     def fetch(each: "Wanted") -> PullResult:
         own = inside.with_options(each.options)
-        return make(each.reference, own, observer(), cancel, shared)
+        return make(each.reference, own, observer(), beating, shared)
 
-    with turn(Cache(settings.cache), "warm"), closing(shared.connections):
+    with (
+        turn(Cache(settings.cache), "warm", cancel) as beating,
+        closing(shared.connections),
+    ):
         yield from warm(wanted, fetch)
 
 

@@ -245,6 +245,14 @@ def rename_tree(new: Path, final: Path, is_good: Callable[[], bool]) -> None:
         remove_tree(aside)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a directory with everything in it; raises `OSError` where a file stays."""
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a directory of ours with everything in it; what cannot be removed stays."""
     shutil.rmtree(path, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oci_pull.adapters.cache.owner import Owner, this_host
 from tests.e2e.disk import assert_sound, snapshot
 from tests.e2e.models import MIB, pack_around, put, raw_layer
 
@@ -170,6 +171,41 @@ def test_unfinished_downloads_are_listed_and_go_when_asked(
     assert len(oci_pull("cache", "ls", "--partial", "--format", "json").json["partials"]) == 1
     oci_pull("cache", "prune", "-y", "--partials").must_succeed()
     assert oci_pull("cache", "ls", "--partial", "--format", "json").json["partials"] == []
+
+
+def test_what_killed_runs_left_goes_wherever_it_is(
+    oci_pull: Command, names: dict[str, str]
+) -> None:
+    cache, before = oci_pull.cache, set(snapshot(oci_pull.cache))
+    dead, elsewhere = Owner(this_host(), 2**22 + 1, 5, "ab"), Owner("nas+00000000", 7, 1, "ab")
+    left = [
+        cache / "incomplete" / f"tree-{dead}",
+        cache / "incomplete" / f"layer-{elsewhere}",
+        cache / "locks" / f".{dead}",
+        cache / "partial" / f".{dead}",
+    ]
+    for directory in left:
+        (directory / "some").mkdir(parents=True)
+    files = [
+        cache / "locks" / f".pull-{dead}.0123456789ab",
+        cache / "locks" / f"pull-{dead}",
+        cache / "partial" / ".ab-01234567",
+        cache / "refs" / ".@latest.0123456789ab",
+        cache / ".index.json.0123456789ab",
+    ]
+    for file in files:
+        file.write_text("half")
+    young = cache / ".version.0123456789ab"
+    young.write_text("")
+    past = time.time() - 2 * _DAY
+    for path in (*left, *(each / "some" for each in left), *files):
+        os.utime(path, (past, past))
+    lines = oci_pull("cache", "prune", "-y").must_succeed().stdout
+    assert lines.count("a run that was killed has left it") == 6
+    assert [path for path in (*left, *files) if path.exists()] == []
+    assert young.exists()
+    young.unlink()
+    assert set(snapshot(cache)) == before
 
 
 def test_a_cache_of_a_newer_release_is_left_alone(oci_pull: Command, names: dict[str, str]) -> None:

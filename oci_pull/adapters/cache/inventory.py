@@ -1,15 +1,15 @@
 """Reads what is in a cache. What is not there, or goes meanwhile, is not in the inventory."""
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oci_pull.adapters.cache.file_set import FILES
-from oci_pull.adapters.cache.owner import Owner
-from oci_pull.adapters.cache.partial import is_alive
+from oci_pull.adapters.cache.owner import Owner, is_alive, is_dead
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
@@ -27,6 +27,8 @@ _BARE = "-bare"
 _SHARING = "reflink"
 #: The hexadecimal digits of each algorithm that a partial may be of, whose name has no more.
 _ALGORITHMS = {64: "sha256", 128: "sha512"}
+#: A file until it is renamed, and one that is made for its time.
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}|\.[0-9a-f]+-[0-9a-f]{8}")
 
 
 def read_trees(cache: Cache) -> tuple[CachedTree, ...]:
@@ -180,16 +182,32 @@ class _Pieces:
                 )
 
     def leftovers(self) -> Iterator[Piece]:
-        for path in _entries(self.cache.incomplete):
-            owner = Owner.parse(path.name.partition("-")[2].removesuffix(".old"))
-            if owner and owner.is_here and not owner.runs():
-                found = [each for _, each in _files(path)]
-                size = sum(each.st_blocks for each in found if each.st_nlink == 1) * _BLOCK
-                modified = max((each.st_mtime for each in found), default=0.0)
-                yield Piece(Kind.LEFTOVER, path, None, size, modified)
+        """What has no final name yet, and whoever was making it is dead, or left no name."""
+        for home in (self.cache.incomplete, self.cache.root / "partial"):
+            for path in _entries(home):
+                with suppress(OSError):
+                    if is_dead(path):
+                        yield _leftover(path)
+        for home in (self.cache.locks, self.cache.root / "partial"):
+            yield from _temporary(_entries(home))
+        yield from _temporary(_entries(self.cache.root))
+        yield from _temporary(path for path, _ in _files(self.cache.root / "refs"))
 
     def _is_shared(self, found: os.stat_result, content: str) -> bool:
         return found.st_nlink > 1 + self.names.get(content, 0)
+
+
+def _leftover(path: Path) -> Piece:
+    found = [path.lstat(), *(each for _, each in _files(path))]
+    size = sum(each.st_blocks for each in found if each.st_nlink == 1) * _BLOCK
+    return Piece(Kind.LEFTOVER, path, None, size, max(each.st_mtime for each in found))
+
+
+def _temporary(paths: Iterable[Path]) -> Iterator[Piece]:
+    for path in paths:
+        if _TEMPORARY.fullmatch(path.name) and not Owner.of(path.name):
+            with suppress(OSError):
+                yield _leftover(path)
 
 
 def _entries(directory: Path) -> list[Path]:

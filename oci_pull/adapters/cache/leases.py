@@ -4,22 +4,18 @@ A pull takes blobs from the cache before it has a tree that needs them. Whoever 
 nobody waits here, and a cache that cannot be written has no leases, because nothing goes from it.
 """
 
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_pull.adapters.cache.owner import Owner
+from oci_pull.adapters.cache.owner import Owner, is_dead, remove_dead
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import write_file
 from oci_pull.errors import DiskError, OciPullError
 from oci_pull.oci.digest import Digest
 
 _KIND = "pull-"
-#: A process on another machine is believed to live for so long (seconds): that it has ended cannot
-#: be seen from here, and what is kept for it costs nothing but room.
-_LONGEST = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +39,18 @@ class DirectoryLeases:
                 path.unlink(missing_ok=True)
 
     def held(self) -> frozenset[Digest]:
-        """What living processes rely on; the leases of dead ones are removed."""
-        held: set[Digest] = set()
+        """What living processes rely on; what dead ones have left here is removed."""
+        remove_dead(self.cache.locks)
         try:
             leases = [path for path in self.cache.locks.iterdir() if path.name.startswith(_KIND)]
         except OSError:
             return frozenset()
+        held: set[Digest] = set()
         for path in leases:
             with suppress(OSError):
-                if _is_alive(path):
+                if not is_dead(path):
                     held.update(_read(path))
-                else:
-                    path.unlink(missing_ok=True)
         return frozenset(held)
-
-
-def _is_alive(lease: Path) -> bool:
-    owner = Owner.parse(lease.name.removeprefix(_KIND))
-    if owner and owner.is_here:
-        return owner.runs()
-    return time.time() - lease.stat().st_mtime < _LONGEST
 
 
 def _read(lease: Path) -> Iterator[Digest]:

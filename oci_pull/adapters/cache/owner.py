@@ -8,16 +8,24 @@ import os
 import re
 import secrets
 import socket
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Self
 
-from oci_pull.adapters.disk import remove_tree
+from oci_pull.adapters.disk import remove
 from oci_pull.oci.digest import Digest
 
-_NAME = re.compile(r"(?P<host>[A-Za-z0-9_.+]+)-(?P<pid>\d+)-(?P<start>\d+)-(?P<nonce>[0-9a-f]+)")
+_NAME = r"(?P<host>[A-Za-z0-9_.+]+)-(?P<pid>\d+)-(?P<start>\d+)-(?P<nonce>[0-9a-f]+)"
+#: What is half-made is `KIND-OWNER` or `.OWNER`, or has such a name in that of a moment.
+_HALF_MADE = rf"\.?(?:[a-z]+-)?{_NAME}(?:\.[0-9a-z]+)?"
+#: An owner elsewhere that gives signs of life is dead without one for so long (seconds).
+_SILENCE = 60.0
+#: And one of which only its work can be seen (seconds).
+_LONGEST = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,16 @@ class Owner:
     @classmethod
     def parse(cls, name: str) -> Self | None:
         """Parse the name of a directory; None for a foreign one."""
-        match = _NAME.fullmatch(name)
+        return cls._parse(_NAME, name)
+
+    @classmethod
+    def of(cls, half_made: str) -> Self | None:
+        """Whose something half-made is, by its name; None for anything else."""
+        return cls._parse(_HALF_MADE, half_made)
+
+    @classmethod
+    def _parse(cls, pattern: str, name: str) -> Self | None:
+        match = re.fullmatch(pattern, name)
         if not match:
             return None
         return cls(match["host"], int(match["pid"]), int(match["start"]), match["nonce"])
@@ -61,14 +78,54 @@ class Owner:
         return f"pid {self.pid} on {self.host.partition('+')[0]}"
 
 
+def is_alive(owner: Owner, directory: Path) -> bool:
+    """Whether the owner of a directory still runs: seen from here, or heard of lately elsewhere.
+
+    Silence is measured by the clock of the file system, which is the same for both sides.
+    """
+    if owner.is_here and owner.start:
+        return owner.runs()
+    probe = directory.parent.with_name(f".{owner.nonce}-{secrets.token_hex(4)}")
+    try:
+        last_heard = max(_times(directory))
+        probe.touch()
+        return probe.stat().st_mtime - last_heard < _SILENCE
+    except OSError:
+        return True
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def is_dead(half_made: Path) -> bool:
+    """Whether something has an owner in its name who will not go on with it.
+
+    Of a process elsewhere only its work is seen; a day without any and it is dead, or its disk
+    would be full of what pods that were killed had begun. Raises `OSError`.
+    """
+    owner = Owner.of(half_made.name)
+    if owner is None:
+        return False
+    if owner.is_here:
+        return not owner.runs()
+    return time.time() - max(_times(half_made)) > _LONGEST
+
+
 def remove_dead(directory: Path) -> None:
-    """Remove what runs that were killed were building there; its name is `KIND-OWNER`."""
+    """Remove what runs that were killed were building there."""
     with suppress(OSError):
         for entry in directory.iterdir():
-            owner = Owner.parse(entry.name.partition("-")[2].removesuffix(".old"))
-            # What another machine is doing here cannot be known; it is left alone.
-            if owner and owner.is_here and not owner.runs():
-                remove_tree(entry)
+            with suppress(OSError):
+                if is_dead(entry):
+                    remove(entry)
+
+
+def _times(path: Path) -> Iterator[float]:
+    """When something, and everything in it, was last changed; raises `OSError` if it is gone."""
+    yield path.lstat().st_mtime
+    for parent, directories, files in os.walk(path):
+        for name in (*directories, *files):
+            with suppress(OSError):
+                yield Path(parent, name).lstat().st_mtime
 
 
 @cache

@@ -7,14 +7,13 @@ What has neither an owner's name nor none is not ours, and is left alone.
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from oci_pull.adapters.cache import journal
-from oci_pull.adapters.cache.owner import Owner
+from oci_pull.adapters.cache.owner import Owner, is_alive
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import preallocate, remove_tree, sync_directory, translated, writing
 from oci_pull.errors import Busy
@@ -31,8 +30,6 @@ _REFERENCE = "reference"
 _READ_ONLY = 0o444
 #: Less what the umask takes: another of the group may go on.
 _WRITABLE = 0o666
-#: An owner on another machine that has not been heard of for so long is dead (seconds).
-_SILENCE = 60.0
 #: The name of a directory that its owner gave up.
 FREE = "free"
 
@@ -181,31 +178,6 @@ def _copy_away(data: Path) -> None:
             copy.replace(data)
         finally:
             copy.unlink(missing_ok=True)
-
-
-def is_alive(owner: Owner, directory: Path) -> bool:
-    """Whether the process still runs: seen from here, or heard of lately from elsewhere.
-
-    Silence is measured by the clock of the file system, which is the same for both sides.
-    """
-    if owner.is_here and owner.start:
-        return owner.runs()
-    probe = directory.parent.with_name(f".{owner.nonce}-{secrets.token_hex(4)}")
-    try:
-        last_heard = max(directory.stat().st_mtime, *_times(directory))
-        probe.touch()
-        return probe.stat().st_mtime - last_heard < _SILENCE
-    except OSError:
-        return True
-    finally:
-        probe.unlink(missing_ok=True)
-
-
-def _times(directory: Path) -> Iterator[float]:
-    yield 0.0
-    for name in (_DATA, _JOURNAL):
-        with suppress(OSError):
-            yield (directory / name).stat().st_mtime
 
 
 class OwnedPartial:

@@ -1,25 +1,29 @@
 """One process at a time: `locks/<what>/<owner>`, taken by a rename, which has one winner."""
 
 import errno
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from oci_pull.adapters.cache.owner import Owner
+from oci_pull.adapters.cache.owner import Owner, is_alive
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import remove_tree, writing
 from oci_pull.errors import Busy, NoSpace
+from oci_pull.ports import Cancel
 
-#: A process on another machine is believed to live for so long (seconds).
-_LONGEST = 24 * 3600.0
+#: Between two signs of life (seconds).
+_BEAT = 10.0
 
 
 @contextmanager
-def turn(cache: Cache, what: str) -> Iterator[None]:
+def turn(cache: Cache, what: str, cancel: Cancel) -> Iterator[Cancel]:
     """While this lasts, no other process has the same turn.
 
-    On a full disk nobody can take one, and it is done without: what is done may make room.
+    What is yielded is `cancel`, and whenever it is asked other machines hear that this process
+    lives. On a full disk nobody can take a turn, and it is done without: what is done may make
+    room.
 
     Raises:
         Busy: another one has it, and lives.
@@ -30,11 +34,28 @@ def turn(cache: Cache, what: str) -> Iterator[None]:
     with suppress(NoSpace), writing(home):
         _take(home, me, what)
     try:
-        yield
+        yield _Beating(cancel, home / str(me))
     finally:
         remove_tree(home / str(me))
         with suppress(OSError):
             home.rmdir()
+
+
+class _Beating:
+    """A cancel that is heard on other machines."""
+
+    def __init__(self, cancel: Cancel, directory: Path) -> None:
+        self._cancel = cancel
+        self._directory = directory
+        self._next = time.monotonic() + _BEAT
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _BEAT
+            with suppress(OSError):
+                os.utime(self._directory)
+        return self._cancel.is_set()
 
 
 def _take(home: Path, me: Owner, what: str) -> None:
@@ -55,10 +76,12 @@ def _take(home: Path, me: Owner, what: str) -> None:
                     raise
             for entry in _entries(home):
                 owner = Owner.parse(entry.name)
-                if owner is None or _lives(owner, entry):
+                if owner is None or is_alive(owner, entry):
                     who = owner.describe() if owner else str(entry)
                     raise Busy(f"another {what} works on this cache: {who}")
                 with suppress(FileNotFoundError):
+                    # Or a third machine would take its new owner for dead as well.
+                    os.utime(entry)
                     # Whoever is quicker has it, and is found alive in the next round.
                     entry.rename(home / str(me))
                     return
@@ -71,11 +94,3 @@ def _entries(home: Path) -> list[Path]:
         return list(home.iterdir())
     except FileNotFoundError:
         return []
-
-
-def _lives(owner: Owner, entry: Path) -> bool:
-    if owner.is_here:
-        return owner.runs()
-    with suppress(FileNotFoundError):
-        return time.time() - entry.stat().st_mtime < _LONGEST
-    return False

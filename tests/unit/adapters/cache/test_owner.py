@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from oci_pull.adapters.cache.owner import Owner, remove_dead, this_host
+from oci_pull.adapters.cache.owner import Owner, is_dead, remove_dead, this_host
+
+_ELSEWHERE = Owner("nas+00000000", 7, 1, "ab")
+_DAY = 24 * 3600
 
 
 @pytest.fixture
@@ -68,13 +71,42 @@ def test_another_host_is_not_here() -> None:
 def test_what_a_killed_run_was_building_is_removed_and_nothing_else(tmp_path: Path) -> None:
     mine = Owner.new()
     dead = Owner(mine.host, 2**22 + 1, 5, "ab")
-    elsewhere = Owner("nas+00000000", 7, 1, "ab")
-    kept = {f"tree-{mine}", f"layer-{elsewhere}", "tree-1234", "edited", "receipt.json"}
-    for name in (*kept, f"tree-{dead}", f"layer-{dead}", f"tree-{dead}.old"):
+    kept = {f"tree-{mine}", f"layer-{_ELSEWHERE}", "tree-1234", "edited", "receipt.json"}
+    left = {f"tree-{dead}", f"layer-{dead}", f"tree-{dead}.old", f".{dead}", f"lease-{dead}"}
+    for name in (*kept, *left):
         (tmp_path / name / "files").mkdir(parents=True)
+    (tmp_path / f".pull-{dead}.0123456789ab").write_text("a file")
     remove_dead(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == kept
     remove_dead(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["", "files/model.safetensors"])
+@pytest.mark.parametrize(("age", "is_left"), [(_DAY - 600, False), (_DAY + 600, True)])
+def test_whoever_works_elsewhere_is_given_a_day_without_a_sign_of_work(
+    tmp_path: Path, name: str, age: float, is_left: bool
+) -> None:
+    """A container that was killed has a name space of pids of its own; its disk is not."""
+    home = tmp_path / f"tree-{_ELSEWHERE}"
+    (home / "files").mkdir(parents=True)
+    (home / "files" / "model.safetensors").touch()
+    latest = home.stat().st_mtime - age
+    for path in (home, home / "files", home / "files" / "model.safetensors"):
+        moment = latest if path == home / name else latest - _DAY
+        os.utime(path, (moment, moment))
+    assert is_dead(home) == is_left
+    remove_dead(tmp_path)
+    assert home.exists() != is_left
+
+
+def test_what_a_dead_process_linked_to_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    link = tmp_path / "home" / f"tree-{Owner(this_host(), 2**22 + 1, 5, 'ab')}"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "precious")
+    remove_dead(link.parent)
+    assert not link.is_symlink()
+    assert (tmp_path / "precious").is_dir()
 
 
 def test_a_host_is_a_name_that_fits_into_a_file_name() -> None:
