@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from oci_pull.adapters.cache.owner import Owner, this_host
 from tests.content import digest_of
 from tests.e2e.disk import assert_sound, assert_tree, blob
 from tests.e2e.forks import forks
@@ -267,11 +268,32 @@ def test_an_unfinished_blob_whose_journal_is_garbage_is_fetched_again(
     assert_tree(oci_pull(reference).path, _FILES)
 
 
-def test_an_unfinished_blob_that_is_longer_than_the_blob_is_begun_anew(
-    oci_pull: Command, reference: str, partial: Path
+@pytest.mark.parametrize("is_repaired", [True, False])
+def test_an_unfinished_blob_that_is_longer_than_the_blob_keeps_what_was_fetched(
+    registry: FakeRegistry, oci_pull: Command, reference: str, partial: Path, *, is_repaired: bool
 ) -> None:
     data = partial / "data"
     os.truncate(data, data.stat().st_size * 2)
+    run = oci_pull("cache", "verify").must_fail(8)
+    assert f"{partial}  {MIB} bytes longer than its blob" in run.stdout
+    if is_repaired:
+        oci_pull("cache", "verify", "--repair").must_succeed()
+        oci_pull("cache", "verify").must_succeed()
+    before = registry.bytes_served
     assert_tree(oci_pull(reference).path, _FILES)
+    big = [each for each in registry.requests if each.path.endswith(digest_of(_BIG))]
+    assert big[-1].headers["range"].startswith(f"bytes={MIB // 2}-")
+    assert registry.bytes_served > before
     assert_sound(oci_pull.cache)
     oci_pull("cache", "verify").must_succeed()
+
+
+def test_one_that_was_killed_is_looked_at_as_well(
+    registry: FakeRegistry, oci_pull: Command, reference: str, partial: Path
+) -> None:
+    killed = partial.rename(partial.with_name(str(Owner(this_host(), 2**22 + 1, 5, "ab"))))
+    oci_pull("cache", "verify").must_succeed()
+    os.truncate(killed / "data", 2 * MIB)
+    oci_pull("cache", "verify").must_fail(8)
+    oci_pull("cache", "verify", "--repair").must_succeed()
+    assert_tree(oci_pull(reference).path, _FILES)

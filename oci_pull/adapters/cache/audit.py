@@ -8,7 +8,8 @@ from pathlib import Path
 
 from oci_pull.adapters.cache import journal
 from oci_pull.adapters.cache.file_set import read_members
-from oci_pull.adapters.cache.partial import FREE
+from oci_pull.adapters.cache.owner import Owner, is_alive
+from oci_pull.adapters.cache.partial import FREE, excess
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.stored import Part, Stored, entries
@@ -84,12 +85,20 @@ def damaged_directories(cache: Cache) -> Iterator[Damage]:
 
 
 def damaged_partials(cache: Cache) -> Iterator[Damage]:
-    """Unfinished blobs whose journal says nothing; what they hold is fetched again."""
+    """Unfinished blobs that nobody works on and that are longer than the blob, or hold nothing.
+
+    Of the latter the journal cannot be read; they are fetched again.
+    """
     for home in entries(cache.root / "partial"):
         for path in entries(home):
-            is_idle = path.name == FREE
+            owner = Owner.parse(path.name)
+            if owner and is_alive(owner, path):
+                continue
             data, journal_of = path / "data", path / "journal"
-            if is_idle and data.is_file() and journal_of.is_file():
+            if longer := excess(path):
+                yield Damage(Part.PARTIAL, path, f"{longer} bytes longer than its blob")
+            # Whoever gave it up had something; whoever was killed may have had nothing yet.
+            elif path.name == FREE and data.is_file() and journal_of.is_file():
                 size = data.stat().st_size
                 if not journal.read(journal_of, home.name, size).records:
                     yield Damage(Part.PARTIAL, path, "its journal cannot be read")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from oci_pull.adapters.cache.audit import Damage
 from oci_pull.adapters.cache.owner import Owner
+from oci_pull.adapters.cache.partial import excess, shorten
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.stored import Part, Reading, Stored
 from oci_pull.adapters.disk import AUTO, open_to_all, place, remove_tree, sync_directory, writing
@@ -34,6 +35,9 @@ class Mending:
         Raises:
             DiskError, Cancelled: it cannot be written, or was stopped; it is as it was then.
         """
+        if damage.part is Part.PARTIAL and excess(damage.path):
+            with writing(damage.path):
+                return shorten(damage.path)
         return bool(damage.files) and all(self._put_back(file) for file in damage.files)
 
     def _put_back(self, file: Stored) -> bool:

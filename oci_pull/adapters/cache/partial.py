@@ -27,6 +27,8 @@ _DATA = "data"
 _JOURNAL = "journal"
 #: What was being pulled when the partial was begun, as text.
 _REFERENCE = "reference"
+#: How long the blob is, as text; earlier releases did not say.
+_SIZE = "size"
 _READ_ONLY = 0o444
 #: Less what the umask takes: another of the group may go on.
 _WRITABLE = 0o666
@@ -45,7 +47,7 @@ def claim(cache: Cache, blob: Descriptor, reference: str = "") -> "OwnedPartial 
         while True:
             found = _entry(home)
             if found is None:
-                if _create(home, me, reference):
+                if _create(home, me, blob, reference):
                     return OwnedPartial(cache, blob, home / str(me))
                 continue
             owner = Owner.parse(found.name)
@@ -71,6 +73,32 @@ def abandoned(cache: Cache, reference: str, needed: Collection[Digest]) -> tuple
     except OSError:
         return ()
     return tuple(left for home in homes for left in _left_behind(home, reference))
+
+
+def excess(directory: Path) -> int:
+    """By how many bytes an unfinished blob is longer than its blob; 0 where that is not known."""
+    try:
+        return max(0, (directory / _DATA).stat().st_size - int((directory / _SIZE).read_text()))
+    except (OSError, ValueError):
+        return 0
+
+
+def shorten(directory: Path) -> bool:
+    """Take the excess away, and keep what was fetched; False if somebody goes on with it by now.
+
+    Raises `OSError`.
+    """
+    mine = directory.with_name(str(Owner.new()))
+    try:
+        directory.rename(mine)
+    except FileNotFoundError:
+        return False
+    try:
+        data = mine / _DATA
+        os.truncate(data, data.stat().st_size - excess(mine))
+    finally:
+        mine.rename(mine.with_name(FREE))
+    return True
 
 
 def _left_behind(home: Path, reference: str) -> Iterator[Unfinished]:
@@ -99,7 +127,7 @@ def _may_wake_up(owner: Owner | None) -> bool:
     return owner is not None and not owner.is_here
 
 
-def _create(home: Path, me: Owner, reference: str) -> bool:
+def _create(home: Path, me: Owner, blob: Descriptor, reference: str) -> bool:
     """Make `home` with our directory in it, unless somebody's is there; one of many callers wins.
 
     Raises `OSError`.
@@ -108,6 +136,7 @@ def _create(home: Path, me: Owner, reference: str) -> bool:
     try:
         (new / str(me)).mkdir(parents=True)
         (new / str(me) / _REFERENCE).write_bytes(os.fsencode(reference))
+        (new / str(me) / _SIZE).write_text(f"{blob.size}\n")
         new.rename(home)
         return True
     except OSError as error:
@@ -202,7 +231,10 @@ class OwnedPartial:
                 raise
             try:
                 self._open()
-                if os.fstat(self._data).st_size != blob.size:
+                size = os.fstat(self._data).st_size
+                if size > blob.size:
+                    os.ftruncate(self._data, blob.size)
+                elif size < blob.size:
                     self._start_over()
             except OSError:
                 self.release()

@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 
 from oci_pull.adapters.cache.owner import Owner, this_host
-from oci_pull.adapters.cache.partial import OwnedPartial, abandoned, claim, unfinished
+from oci_pull.adapters.cache.partial import (
+    OwnedPartial,
+    abandoned,
+    claim,
+    excess,
+    shorten,
+    unfinished,
+)
 from oci_pull.errors import Busy, DiskError, NoSpace, NotWritable
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.ranges import Span
@@ -29,7 +36,7 @@ BLOB = blob_of(CONTENT)
 PROOF = verify(BLOB, CONTENT)
 ELSEWHERE = "nas+00000000-7-1-ab"
 #: What is in the directory of an owner.
-PARTS = {"data", "journal", "reference"}
+PARTS = {"data", "journal", "reference", "size"}
 
 
 def own(shelf: Shelf) -> OwnedPartial:
@@ -301,8 +308,8 @@ def test_a_journal_that_is_gone_is_an_empty_one(shelf: Shelf) -> None:
     assert own(shelf).present == ()
 
 
-@pytest.mark.parametrize("size", [0, 1000, len(CONTENT) + 1])
-def test_data_of_another_size_starts_over(shelf: Shelf, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1000])
+def test_data_that_is_too_short_starts_over(shelf: Shelf, size: int) -> None:
     os.truncate(leave(shelf) / "data", size)
     mine = own(shelf)
     assert mine.present == ()
@@ -310,6 +317,44 @@ def test_data_of_another_size_starts_over(shelf: Shelf, size: int) -> None:
     put(mine, (10, 20))
     mine.release()
     assert own(shelf).present == (Span(10, 20),)
+
+
+def test_what_is_behind_the_end_of_a_blob_goes_and_the_rest_counts(shelf: Shelf) -> None:
+    left = leave(shelf)
+    mine = own(shelf)
+    present = mine.present
+    mine.release()
+    assert excess(left) == 0
+    os.truncate(left / "data", len(CONTENT) + 7)
+    assert excess(left) == 7
+    mine = own(shelf)
+    assert mine.present == present != ()
+    assert (directory(shelf) / "data").stat().st_size == BLOB.size
+    mine.release()
+
+
+def test_it_can_be_shortened_without_the_blob_being_wanted(shelf: Shelf) -> None:
+    left = leave(shelf)
+    os.truncate(left / "data", len(CONTENT) + 7)
+    assert shorten(left)
+    assert left.name == "free"
+    assert (left / "data").stat().st_size == BLOB.size
+    own(shelf).release()
+    assert not shorten(home(shelf) / ELSEWHERE)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"many", b"\xff"])
+def test_nothing_is_too_long_for_a_size_that_nobody_knows(
+    shelf: Shelf, content: bytes | None
+) -> None:
+    """The first release wrote none."""
+    left = leave(shelf)
+    (left / "size").unlink()
+    if content is not None:
+        (left / "size").write_bytes(content)
+    os.truncate(left / "data", len(CONTENT) + 7)
+    assert excess(left) == 0
+    assert own(shelf).present != ()
 
 
 def test_a_journal_that_cannot_be_read_loses_nothing(shelf: Shelf) -> None:
