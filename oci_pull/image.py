@@ -123,6 +123,11 @@ def demand(image: ApplyLayers, wanted_root: str, images: ImageStore, store: Blob
     return Demand(tuple(jobs), int(sum(each.blob.size for each in image.layers) * _EXPANSION))
 
 
+def layer_jobs(image: ApplyLayers) -> list[Job]:
+    """All of its layers as they are."""
+    return [Job(_name(image, number), layer.blob) for number, layer in enumerate(image.layers)]
+
+
 def write_model(
     image: ApplyLayers,
     wanted_root: str,

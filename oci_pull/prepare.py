@@ -20,7 +20,7 @@ from oci_pull.errors import (
     Unsupported,
     Vanished,
 )
-from oci_pull.image import demand, merged_images
+from oci_pull.image import demand, layer_jobs, merged_images
 from oci_pull.oci.descriptor import Descriptor, Platform
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.index import MAX_DEPTH, candidates, only
@@ -363,6 +363,18 @@ def provide(plan: FilePlan, wanted: Layout, selection: Selection, shelves: Shelv
         wants = demand(image, selection.root, shelves.images, shelves.store)
         needed |= {job.blob.digest: job for job in wants.jobs}
         unpacked += wants.unpacked
+    return _supply(needed, unpacked, shelves)
+
+
+def provide_archives(plan: FilePlan, selection: Selection, shelves: Shelves) -> Supply:
+    """The blobs that the files were unpacked from, less what is here; nothing is unpacked again."""
+    needed = {op.blob.digest: Job(op.title, op.blob) for op in wanted_archives(plan, selection)}
+    for image in plan.images:
+        needed |= {job.blob.digest: job for job in layer_jobs(image)}
+    return _supply(needed, 0, shelves)
+
+
+def _supply(needed: Mapping[Digest, Job], unpacked: int, shelves: Shelves) -> Supply:
     here = {digest for digest, job in needed.items() if shelves.store.find(job.blob)}
     for digest in needed:
         digest.require_computable()

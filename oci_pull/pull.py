@@ -33,6 +33,7 @@ from oci_pull.prepare import (
     arrange_known,
     make_plan,
     provide,
+    provide_archives,
     recalled,
     resolve,
     wanted_archives,
@@ -100,10 +101,13 @@ def pull(request: Request, tools: Tools) -> PullResult:
         tools.observer.on(Warned(found.stale))
     manifest, key = found.manifest.descriptor.digest, request.selection.key
     if tree := tools.destination.find(request.reference, manifest, key):
-        if _has_moved(request, found, shelves):
+        kept = _keep_archives(request, found, tools)
+        if kept or _has_moved(request, found, shelves):
             _remember(request, found, tools)
-        return _result(request, found, tree, reused=tree.receipt.size, unchanged=True)
+        size = tree.receipt.size
+        return _result(request, found, tree, fetched=kept, reused=size, unchanged=not kept)
     tree, needed = _made(request, found, tools)
+    _keep_archives(request, found, tools)
     _remember(request, found, tools)
     fetched = shelves.fetcher.fetched
     return _result(request, found, tree, fetched=fetched, reused=max(0, needed - fetched))
@@ -254,6 +258,28 @@ def _lay_out(
         return tree
     finally:
         staged.discard()
+
+
+def _keep_archives(request: Request, found: Resolution, tools: Tools) -> int:
+    """The archives that files were unpacked from are here as well, where they are to be kept.
+
+    An earlier pull may have dropped them. The bytes that were fetched for it; where nobody can be
+    asked the model is as good without.
+    """
+    if not request.keep_archives or request.offline or found.stale:
+        return 0
+    shelves = tools.shelves
+    plan = make_plan(found.manifest, request, shelves)
+    supply = provide_archives(plan, request.selection, shelves)
+    if not supply.jobs:
+        return 0
+    before = shelves.fetcher.fetched
+    free = tools.space.check(supply.to_write, 0)
+    tools.observer.on(Resolved(str(request.reference), found.digest, plan.packaging))
+    tools.observer.on(_planned(request, Layout(()), plan, supply, early=before, free=free))
+    with tools.leases.hold(_needs(found, shelves)):
+        shelves.fetcher.fetch(supply.jobs)
+    return shelves.fetcher.fetched - before
 
 
 def _drop_archives(plan: FilePlan, request: Request, layout: Layout, shelves: Shelves) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 from dataclasses import replace
@@ -82,6 +83,33 @@ def test_only_a_large_archive_goes_and_only_if_it_may(
     _assert_unpacked(tree, members)
     assert blob(oci_pull.cache, archive.digest).exists() is (keep or size < _LARGE)
     assert_tidy(oci_pull.cache)
+
+
+def test_an_archive_that_was_dropped_comes_back_when_it_is_to_be_kept(
+    registry: FakeRegistry, oci_pull: Command
+) -> None:
+    members = _members(_LARGE)
+    archive = archive_layer(members)
+    reference = put(registry, pack_around(archive))
+    tree = oci_pull(reference).path
+    kept = blob(oci_pull.cache, archive.digest)
+    assert not kept.exists()
+    # Nobody can be asked: the model is as good without.
+    assert oci_pull("--keep-archives", "--offline", reference).path == tree
+    before = registry.bytes_served
+    again = oci_pull("--keep-archives", "--format", "json", reference).must_succeed().json
+    assert (again["path"], again["unchanged"]) == (str(tree), False)
+    assert again["fetched"] == registry.bytes_served - before == kept.stat().st_size
+    _assert_unpacked(tree, members)
+    assert_tidy(oci_pull.cache)
+    index = json.loads((oci_pull.cache / "index.json").read_bytes())
+    assert len(index["manifests"]) == 1
+    before = len(registry.requests)
+    assert oci_pull("--keep-archives", "--format", "json", reference).json["unchanged"]
+    assert {each.kind for each in registry.requests[before:]} == {"manifest"}
+    # Another selection needs no more than what is here, and keeps it.
+    oci_pull("--keep-archives", "--include", "*.json", reference).must_succeed()
+    assert kept.exists()
 
 
 _KILLED = """

@@ -168,6 +168,10 @@ def test_large_layers_go_once_their_files_are_there(
     assert_tree(kept.path, FILES)
     other = oci_pull.cache / "../other/blobs/sha256"
     assert (other / stale.digest.removeprefix("sha256:")).exists()
+    before = len(registry.find("GET", "blob"))
+    assert oci_pull("--keep-archives", reference).path == Path(first["path"])
+    assert fetched(registry, before) == {stale.digest}
+    assert (oci_pull.cache / "blobs/sha256" / stale.digest.removeprefix("sha256:")).exists()
 
 
 def test_a_repeated_pull_of_an_image_asks_for_one_manifest(

@@ -28,7 +28,6 @@ def test_a_model_goes_over_in_one_file(
     oci_pull(name).must_succeed()
     copy = ("copy", f"oci:{oci_pull.cache}:{name}", f"oci-archive:{file}")
     assert skopeo.run(*copy, check=False).returncode != 0
-    oci_pull("cache", "rm", "-y", name).must_succeed()
     oci_pull(name, "--keep-archives").must_succeed()
     skopeo.run(*copy)
 
