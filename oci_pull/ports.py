@@ -325,6 +325,9 @@ class Destination(Protocol):
     def find(self, reference: Locator, manifest: Digest, selection: str) -> Tree | None:
         """The complete tree of a manifest, stamped as used."""
 
+    def sweep(self) -> None:
+        """What runs that were killed were building takes no more room, as far as it can go."""
+
     def added(self, layout: Layout, unpacked: int) -> int:
         """The bytes that staging writes; `unpacked` are still in archives, and of no layout yet."""
 

@@ -146,6 +146,7 @@ def _made(request: Request, found: Resolution, tools: Tools) -> tuple[Tree, int]
 def _make(request: Request, found: Resolution, plan: FilePlan, tools: Tools) -> tuple[Tree, int]:
     """Fetch what is missing and lay it out; the tree, and the bytes that it needed."""
     shelves, selection = tools.shelves, request.selection
+    tools.destination.sweep()
     wanted = arrange_known(plan, selection, shelves)
     supply = provide(plan, wanted, selection, shelves)
     if request.offline and supply.to_fetch:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.adapters.cache.contents import Contents
-from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.owner import COPYING, Owner, remove_dead
 from oci_pull.adapters.cache.trees import RECEIPT, is_complete, read_receipt
 from oci_pull.adapters.disk import (
     AUTO,
@@ -91,6 +91,11 @@ class HubCache:
                     ref.parent.mkdir(parents=True, exist_ok=True)
                     write_file(ref, commit.encode())
 
+    def sweep(self) -> None:
+        """What killed runs were building, here or in the cache, is gone."""
+        remove_dead(self.path / RESERVED, COPYING)
+        remove_dead(self.contents.store.cache.incomplete)
+
     def added(self, layout: Layout, unpacked: int) -> int:
         """What has to be copied, in bytes: nothing, unless it is on another file system."""
         if self.link_mode not in (AUTO, "copy"):
@@ -125,7 +130,6 @@ class HubCache:
         final = self.snapshot(commit)
         if final.exists() and read_receipt(final) is None:
             raise _not_ours(final)
-        remove_dead(self.path / RESERVED)
         staged = _Staged(self, commit, layout, self.path / RESERVED / f"new-{Owner.new()}", placed)
         staged.build()
         return staged

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from oci_pull.adapters.cache.contents import Contents
-from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.owner import COPYING, Owner, remove_dead
 from oci_pull.adapters.cache.trees import RECEIPT, read_receipt
 from oci_pull.adapters.disk import (
     AUTO,
@@ -89,6 +89,11 @@ class OutputDirectory:
             self.observer.on(Warned(f"{file.path} was edited since it was laid out; it is kept"))
         return Tree(self.path, receipt)
 
+    def sweep(self) -> None:
+        """What killed runs were building, here or in the cache, is gone."""
+        remove_dead(self.path / RESERVED, COPYING)
+        remove_dead(self.contents.store.cache.incomplete)
+
     def added(self, layout: Layout, unpacked: int) -> int:
         """What has to be copied, in bytes.
 
@@ -119,9 +124,7 @@ class OutputDirectory:
         placed: Counter,
     ) -> StagedTree:
         """Build what is new inside the directory, to be moved when all of it is there."""
-        staging = self.path / RESERVED
-        remove_dead(staging)
-        staged = _Staged(self, layout, staging / f"new-{Owner.new()}", placed)
+        staged = _Staged(self, layout, self.path / RESERVED / f"new-{Owner.new()}", placed)
         staged.build()
         return staged
 

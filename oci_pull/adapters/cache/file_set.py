@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import (
     KEPT,
@@ -81,7 +81,6 @@ class StagedFiles:
         self._directory = cache.incomplete / f"layer-{Owner.new()}"
         self._is_space_checked = is_space_checked
         self._members: list[Member] = []
-        remove_dead(cache.incomplete)
         with writing(self._directory):
             (self._directory / FILES).mkdir(parents=True)
 

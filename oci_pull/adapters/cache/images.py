@@ -18,7 +18,7 @@ from oci_pull.adapters.cache.file_set import (
     members_of,
     read_listing,
 )
-from oci_pull.adapters.cache.owner import Owner, remove_dead
+from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.tar_header import Kind
 from oci_pull.adapters.cache.tar_stream import FORMAT_FILES, Entry, Limits, entries
@@ -228,7 +228,6 @@ class _StagedHeaders:
         self._layer = layer.blob
         self._final = cache.headers(layer.blob.digest)
         self._directory = cache.incomplete / f"headers-{Owner.new()}"
-        remove_dead(cache.incomplete)
         with writing(self._directory):
             self._directory.mkdir(parents=True)
 

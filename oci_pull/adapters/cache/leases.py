@@ -16,6 +16,9 @@ from oci_pull.errors import DiskError, OciPullError
 from oci_pull.oci.digest import Digest
 
 _KIND = "pull-"
+#: A process that cannot be seen is believed to live for so long (seconds); it says nothing
+#: meanwhile, and what is kept for it costs nothing but room.
+_LONGEST = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class DirectoryLeases:
 
     def held(self) -> frozenset[Digest]:
         """What living processes rely on; what dead ones have left here is removed."""
-        remove_dead(self.cache.locks)
+        remove_dead(self.cache.locks, _LONGEST)
         try:
             leases = [path for path in self.cache.locks.iterdir() if path.name.startswith(_KIND)]
         except OSError:
@@ -48,7 +51,7 @@ class DirectoryLeases:
         held: set[Digest] = set()
         for path in leases:
             with suppress(OSError):
-                if not is_dead(path):
+                if not is_dead(path, _LONGEST):
                     held.update(_read(path))
         return frozenset(held)
 

@@ -24,8 +24,10 @@ _NAME = r"(?P<host>[A-Za-z0-9_.+]+)-(?P<pid>\d+)-(?P<start>\d+)-(?P<nonce>[0-9a-
 _HALF_MADE = rf"\.?(?:[a-z]+-)?{_NAME}(?:\.[0-9a-z]+)?"
 #: An owner elsewhere that gives signs of life is dead without one for so long (seconds).
 _SILENCE = 60.0
-#: And one of which only its work can be seen (seconds).
-_LONGEST = 24 * 3600.0
+#: And one of which only its work can be seen: downloads that it unpacks may pause for long, what
+#: it copies never does (seconds).
+_PAUSING = 2 * 3600.0
+COPYING = 10 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +98,26 @@ def is_alive(owner: Owner, directory: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def is_dead(half_made: Path) -> bool:
+def is_dead(half_made: Path, silence: float = _PAUSING) -> bool:
     """Whether something has an owner in its name who will not go on with it.
 
-    Of a process elsewhere only its work is seen; a day without any and it is dead, or its disk
-    would be full of what pods that were killed had begun. Raises `OSError`.
+    Of a process elsewhere only its work is seen. After `silence` seconds without any it is dead, or
+    a volume would fill with what pods had begun that were killed. Raises `OSError`.
     """
     owner = Owner.of(half_made.name)
     if owner is None:
         return False
     if owner.is_here:
         return not owner.runs()
-    return time.time() - max(_times(half_made)) > _LONGEST
+    return time.time() - max(_times(half_made)) > silence
 
 
-def remove_dead(directory: Path) -> None:
-    """Remove what runs that were killed were building there."""
+def remove_dead(directory: Path, silence: float = _PAUSING) -> None:
+    """Remove what runs that were killed were building there; see `is_dead`."""
     with suppress(OSError):
         for entry in directory.iterdir():
             with suppress(OSError):
-                if is_dead(entry):
+                if is_dead(entry, silence):
                     remove(entry)
 
 

@@ -59,6 +59,10 @@ class CacheTrees:
         stamp(self.cache.used(reference, manifest, selection))
         return Tree(path, receipt)
 
+    def sweep(self) -> None:
+        """What killed runs were building is gone."""
+        remove_dead(self.cache.incomplete)
+
     def added(self, layout: Layout, unpacked: int) -> int:
         """Links and a receipt take no room; copies were asked for."""
         if self.link_mode != "copy":
@@ -74,7 +78,6 @@ class CacheTrees:
         placed: Counter,
     ) -> StagedTree:
         """Build the tree of a layout whose blobs and archives are all here."""
-        remove_dead(self.cache.incomplete)
         staged = _Staged(
             self.cache.incomplete / f"tree-{Owner.new()}",
             self.cache.tree(reference, manifest, selection),

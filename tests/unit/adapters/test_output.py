@@ -53,6 +53,7 @@ class Target:
         self.output.check()
         if found := self.find(files, selection):
             return found
+        self.output.sweep()
         receipt = receipt_of(self.shelf.layout(files), manifest_of(files), selection=selection)
         return published(self.stage(files), receipt)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from oci_pull.adapters.cache.layers import DirectoryLayers
-from oci_pull.adapters.cache.owner import Owner, this_host
 from oci_pull.errors import (
     DamagedArchive,
     NoSpace,
@@ -182,14 +181,6 @@ def test_a_failure_leaves_nothing(
         shelf.layers.unpacker(UnpackArchive(archive)).consume(io.BytesIO(content[:kept]))
     assert incomplete(shelf) == []
     assert shelf.layers.members(UnpackArchive(archive)) is None
-
-
-def test_what_a_killed_run_left_is_gone_after_the_next(shelf: Shelf) -> None:
-    left = shelf.cache.incomplete / f"layer-{Owner(this_host(), 2**22 + 1, 5, 'ab')}"
-    left.mkdir(parents=True)
-    (left / "new").write_bytes(b"half")
-    unpack(shelf)
-    assert incomplete(shelf) == []
 
 
 def test_a_full_disk_leaves_nothing(shelf: Shelf) -> None:

@@ -217,11 +217,11 @@ def test_an_archive_that_vanished_is_told(shelf: Shelf, trees: CacheTrees) -> No
     assert staged.read(file.path, 10) == b"1"
 
 
-def test_what_a_killed_run_left_is_gone_after_the_next(shelf: Shelf) -> None:
+def test_what_killed_runs_left_is_swept(shelf: Shelf, trees: CacheTrees) -> None:
     dead = Owner(this_host(), 2**22 + 1, 5, "ab")
-    for name in (f"tree-{dead}", f"tree-{dead}.old"):
+    for name in (f"tree-{dead}", f"tree-{dead}.old", f"layer-{dead}"):
         (shelf.cache.incomplete / name).mkdir(parents=True)
-    build(shelf)
+    trees.sweep()
     assert incomplete(shelf) == []
 
 

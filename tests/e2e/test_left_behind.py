@@ -1,0 +1,104 @@
+"""What a killed run was building takes no room from the next one, which may be in another place."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oci_pull.adapters.cache.owner import Owner, this_host
+from tests.e2e import isolation
+from tests.e2e.disk import assert_tidy, assert_tree
+from tests.e2e.models import MIB, archive_layer, model, pack_around, put, raw_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.content import Content
+    from tests.e2e.command import Command
+    from tests.fakes.registry import FakeRegistry
+
+_WEIGHTS: dict[str, Content] = {"big.json": b"[1]" * (5 * MIB)}
+_PACKED: dict[str, Content] = {"a.json": b"[2]" * (4 * MIB)}
+_FILES: Mapping[str, Content] = {**model(), **_WEIGHTS, **_PACKED}
+#: More than the files need alone, and less than they need twice.
+_ROOM = 50 * MIB
+_DEAD = Owner(this_host(), 2**22 + 1, 5, "ab")
+#: As of a container that is gone: pids are not seen through its name space.
+_ELSEWHERE = Owner("pod_7+00000000", 1, 5, "ab")
+_MINUTE = 60
+
+pytestmark = pytest.mark.skipif(
+    not isolation.private_mounts(), reason="no private mount name space: run as root"
+)
+
+
+@pytest.fixture
+def reference(registry: FakeRegistry) -> str:
+    layers = (raw_layer("big.json", _WEIGHTS["big.json"]), archive_layer(_PACKED, form="tar+gzip"))
+    return put(registry, pack_around(*layers))
+
+
+@pytest.fixture
+def disk(oci_pull: Command) -> Iterator[isolation.Disk]:
+    with isolation.small_disk(oci_pull.home / "disk", _ROOM) as found:
+        yield found
+
+
+def _leave(directory: Path, name: str, age: float) -> None:
+    """Something of half the disk that was last written so long ago (seconds)."""
+    file = directory / name / "big.json"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(_ROOM // 2))
+    moment = time.time() - age
+    for path in (file, file.parent):
+        os.utime(path, (moment, moment))
+
+
+@pytest.mark.parametrize(
+    ("owner", "age"), [(_DEAD, 0.0), (_ELSEWHERE, 11 * _MINUTE)], ids=["here", "elsewhere"]
+)
+def test_a_copy_that_was_cut_short_makes_room_for_the_next(
+    oci_pull: Command, disk: isolation.Disk, reference: str, owner: Owner, age: float
+) -> None:
+    """An init container that was killed while it copied from the cache to its volume."""
+    user = replace(oci_pull, prefix=disk.prefix)
+    _leave(disk.seen / "out" / ".oci-pull", f"new-{owner}", age)
+    user(reference, "-o", disk.directory / "out").must_succeed()
+    assert_tree(disk.seen / "out", _FILES)
+    assert not list((disk.seen / "out" / ".oci-pull").glob("new-*"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "age"), [(_DEAD, 0.0), (_ELSEWHERE, 121 * _MINUTE)], ids=["here", "elsewhere"]
+)
+@pytest.mark.parametrize("what", ["tree", "layer"])
+def test_what_was_being_unpacked_makes_room_in_the_cache(
+    oci_pull: Command, disk: isolation.Disk, reference: str, owner: Owner, age: float, what: str
+) -> None:
+    cache = disk.directory / "cache"
+    user = replace(oci_pull, prefix=disk.prefix).with_env(OCI_PULL_CACHE_DIR=str(cache))
+    _leave(disk.seen / "cache" / "incomplete", f"{what}-{owner}", age)
+    tree = user(reference).path
+    assert_tree(disk.seen / tree.relative_to(disk.directory), _FILES)
+    assert_tidy(disk.seen / "cache")
+
+
+def test_a_plan_and_a_hit_leave_everything_as_it_is(oci_pull: Command, reference: str) -> None:
+    oci_pull(reference, "-o", oci_pull.home / "out").must_succeed()
+    left = oci_pull.home / "out" / ".oci-pull" / f"new-{_DEAD}"
+    left.mkdir()
+    oci_pull("plan", reference, "-o", oci_pull.home / "out").must_succeed()
+    oci_pull(reference, "-o", oci_pull.home / "out").must_succeed()
+    assert left.exists()
+
+
+def test_one_that_may_be_at_work_elsewhere_is_left_alone(oci_pull: Command, reference: str) -> None:
+    out = oci_pull.home / "out"
+    _leave(out / ".oci-pull", f"new-{_ELSEWHERE}", 5 * _MINUTE)
+    oci_pull(reference, "-o", out).must_succeed()
+    assert (out / ".oci-pull" / f"new-{_ELSEWHERE}").exists()
