@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oci_pull.adapters.cache.owner import Owner, this_host
+from tests import builders
 from tests.e2e import isolation
-from tests.e2e.disk import assert_tidy, assert_tree
+from tests.e2e.disk import assert_tidy, assert_tree, journal_size
 from tests.e2e.models import MIB, archive_layer, model, pack_around, put, raw_layer
 
 if TYPE_CHECKING:
@@ -46,6 +48,18 @@ def reference(registry: FakeRegistry) -> str:
 @pytest.fixture
 def disk(oci_pull: Command) -> Iterator[isolation.Disk]:
     with isolation.small_disk(oci_pull.home / "disk", _ROOM) as found:
+        yield found
+
+
+@pytest.fixture
+def heavy(registry: FakeRegistry) -> str:
+    return put(registry, builders.docker_v02(model(30 * MIB)))
+
+
+@pytest.fixture
+def volume(oci_pull: Command) -> Iterator[isolation.Disk]:
+    """Room for the heavy one and what is kept free beside it, and not for two of it."""
+    with isolation.small_disk(oci_pull.home / "volume", 70 * MIB) as found:
         yield found
 
 
@@ -102,3 +116,47 @@ def test_one_that_may_be_at_work_elsewhere_is_left_alone(oci_pull: Command, refe
     _leave(out / ".oci-pull", f"new-{_ELSEWHERE}", 5 * _MINUTE)
     oci_pull(reference, "-o", out).must_succeed()
     assert (out / ".oci-pull" / f"new-{_ELSEWHERE}").exists()
+
+
+def _pod(disk: isolation.Disk, oci_pull: Command, name: str) -> Command:
+    """As in a container of that name, with its cache on the disk."""
+    cache = str(disk.directory / "cache")
+    return replace(oci_pull, prefix=(*disk.prefix, *isolation.on_host(name))).with_env(
+        OCI_PULL_CACHE_DIR=cache
+    )
+
+
+@pytest.mark.skipif(not isolation.IS_ROOT, reason="the name of a host is root's to change")
+def test_what_a_killed_container_fetched_takes_its_room_once(
+    oci_pull: Command, volume: isolation.Disk, heavy: str, registry: FakeRegistry
+) -> None:
+    """Its container cannot be seen, so it is moved to new files before anybody goes on with it."""
+    cache = volume.seen / "cache"
+    with _pod(volume, oci_pull, "pod-1").start("--limit-rate", "12M", heavy) as first:
+        first.until(lambda: journal_size(cache) > 8 * 24, "much of it is on disk")
+        first.send(signal.SIGKILL)
+    then = time.time() - 2 * _MINUTE
+    for path in cache.glob("partial/**/*"):
+        os.utime(path, (then, then))
+    volume.fill(leave=18 * MIB)
+    second = _pod(volume, oci_pull, "pod-2")
+    plan = second("plan", "--format", "json", heavy).json
+    assert plan["resumed"] > 0
+    done = second("--format", "json", heavy).must_succeed().json
+    assert done["fetched"] == plan["fetch"]
+    assert_tidy(cache)
+
+
+@pytest.mark.skipif(not isolation.IS_ROOT, reason="the name of a host is root's to change")
+def test_a_container_waits_for_another_where_there_is_room_for_one_copy(
+    oci_pull: Command, volume: isolation.Disk, heavy: str, registry: FakeRegistry
+) -> None:
+    cache = volume.seen / "cache"
+    with _pod(volume, oci_pull, "pod-1").start("--limit-rate", "12M", heavy) as first:
+        first.until(lambda: journal_size(cache), "some of it is on disk")
+        with _pod(volume, oci_pull, "pod-2").start("--progress", "plain", heavy) as second:
+            second.until(lambda: "waiting for pid" in second.stderr, "it says for whom it waits")
+            path = second.wait().path
+        assert first.wait().path == path
+    served = [each for each in registry.find("GET", "blob") if each.status in (200, 206)]
+    assert len(served) == len({each.path for each in served}), "nothing was asked for twice"

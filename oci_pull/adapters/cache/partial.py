@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from oci_pull.adapters.cache import journal
+from oci_pull.adapters.cache import journal, moving
+from oci_pull.adapters.cache.moving import DATA, JOURNAL
 from oci_pull.adapters.cache.owner import Owner, is_alive
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import preallocate, remove_tree, sync_directory, translated, writing
@@ -23,8 +24,6 @@ from oci_pull.oci.ranges import Span
 from oci_pull.oci.verify import Verified
 from oci_pull.ports import StoredBlob, Taken, Unfinished
 
-_DATA = "data"
-_JOURNAL = "journal"
 #: What was being pulled when the partial was begun, as text.
 _REFERENCE = "reference"
 #: How long the blob is, as text; earlier releases did not say.
@@ -53,7 +52,7 @@ def claim(cache: Cache, blob: Descriptor, reference: str = "") -> "OwnedPartial 
             owner = Owner.parse(found.name)
             if owner and is_alive(owner, found):
                 return Taken(owner.describe())
-            if _take_over(found, home / str(me), copied=_may_wake_up(owner)):
+            if _take_over(found, home / str(me), blob, is_moved=_may_wake_up(owner)):
                 return OwnedPartial(cache, blob, home / str(me))
 
 
@@ -78,7 +77,7 @@ def abandoned(cache: Cache, reference: str, needed: Collection[Digest]) -> tuple
 def excess(directory: Path) -> int:
     """By how many bytes an unfinished blob is longer than its blob; 0 where that is not known."""
     try:
-        return max(0, (directory / _DATA).stat().st_size - int((directory / _SIZE).read_text()))
+        return max(0, (directory / DATA).stat().st_size - int((directory / _SIZE).read_text()))
     except (OSError, ValueError):
         return 0
 
@@ -94,7 +93,7 @@ def shorten(directory: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        data = mine / _DATA
+        data = mine / DATA
         os.truncate(data, data.stat().st_size - excess(mine))
     finally:
         mine.rename(mine.with_name(FREE))
@@ -107,19 +106,12 @@ def _left_behind(home: Path, reference: str) -> Iterator[Unfinished]:
         if found and (found / _REFERENCE).read_bytes() == os.fsencode(reference):
             owner = Owner.parse(found.name)
             if not (owner and is_alive(owner, found)):
-                yield _measured(found, home.name, (found / _DATA).stat().st_size)
+                yield _measured(found, home.name, (found / DATA).stat().st_size)
 
 
 def _measured(directory: Path, blob: str, size: int) -> Unfinished:
-    present = journal.read(directory / _JOURNAL, blob, size).size
-    try:
-        allocated = (directory / _DATA).stat().st_blocks * 512
-    except OSError:
-        allocated = 0
-    if _may_wake_up(Owner.parse(directory.name)):
-        # It will be copied, and needs all its room once more.
-        allocated = 0
-    return Unfinished(present, min(size, allocated))
+    present = sum(span.size for span in moving.recorded(directory, blob, size))
+    return Unfinished(present, min(size, moving.allocated(directory)))
 
 
 def _may_wake_up(owner: Owner | None) -> bool:
@@ -178,7 +170,7 @@ def _entry(home: Path) -> Path | None:
     return next((home / name for name in known), None)
 
 
-def _take_over(dead: Path, mine: Path, *, copied: bool) -> bool:
+def _take_over(dead: Path, mine: Path, blob: Descriptor, *, is_moved: bool) -> bool:
     """Rename it; False if somebody else was quicker. Raises `OSError`."""
     with suppress(OSError):
         # Or a third host would take its new owner for dead as well.
@@ -187,26 +179,25 @@ def _take_over(dead: Path, mine: Path, *, copied: bool) -> bool:
         dead.rename(mine)
     except FileNotFoundError:
         return False
-    if copied:
-        try:
-            _copy_away(mine / _DATA)
-        except OSError:
-            mine.rename(dead)
-            raise
+    try:
+        if is_moved or _is_of_another(mine / DATA):
+            moving.set_aside(mine, mine.name.rpartition("-")[2])
+        moving.finish(mine, blob.digest.hex, blob.size)
+    except FileNotFoundError:
+        # It took so long that somebody took this process for dead.
+        return False
+    except OSError:
+        mine.rename(dead)
+        raise
     return True
 
 
-def _copy_away(data: Path) -> None:
-    """Give the data an inode of its own: a writer that was only slow still has the old one open."""
-    copy = data.with_suffix(".copy")
-    with suppress(FileNotFoundError):
-        try:
-            with data.open("rb") as reader, copy.open("wb") as writer:
-                while chunk := reader.read(1024 * 1024):
-                    writer.write(chunk)
-            copy.replace(data)
-        finally:
-            copy.unlink(missing_ok=True)
+def _is_of_another(data: Path) -> bool:
+    """Whether it is of another of the group, who alone may say what may be done with it."""
+    try:
+        return data.stat().st_uid != os.geteuid() != 0
+    except FileNotFoundError:
+        return False
 
 
 class OwnedPartial:
@@ -225,7 +216,7 @@ class OwnedPartial:
         self._data = -1
         with writing(directory):
             try:
-                self._journal = journal.Journal(directory / _JOURNAL, blob.digest.hex, blob.size)
+                self._journal = journal.Journal(directory / JOURNAL, blob.digest.hex, blob.size)
             except OSError:
                 self._set_free()
                 raise
@@ -241,16 +232,13 @@ class OwnedPartial:
                 raise
 
     def _open(self) -> None:
-        data = self._directory / _DATA
+        data = self._directory / DATA
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         with suppress(FileNotFoundError):
-            found = data.stat()
-            if found.st_uid != os.geteuid() != 0:
-                # Of another of the group, who alone may say what may be done with it.
-                _copy_away(data)
-            elif not found.st_mode & stat.S_IWUSR:
+            mode = stat.S_IMODE(data.stat().st_mode)
+            if not mode & stat.S_IWUSR:
                 # Its owner was killed just before the final name.
-                data.chmod(stat.S_IMODE(found.st_mode) | stat.S_IWUSR)
+                data.chmod(mode | stat.S_IWUSR)
         self._data = os.open(data, flags, _WRITABLE)
 
     @property
@@ -297,7 +285,7 @@ class OwnedPartial:
             DiskError: it cannot be written.
         """
         final = self._cache.blob(self._blob.digest)
-        data = self._directory / _DATA
+        data = self._directory / DATA
         with writing(final):
             os.fsync(self._data)
             os.fchmod(self._data, _READ_ONLY)
@@ -343,7 +331,7 @@ class OwnedPartial:
 
     def _is_mine(self) -> bool:
         try:
-            named = (self._directory / _DATA).stat()
+            named = (self._directory / DATA).stat()
         except OSError:
             return False
         held = os.fstat(self._data)

@@ -411,9 +411,10 @@ def test_a_blob_that_is_unfinished_is_counted(shelf: Shelf) -> None:
     assert unfinished(shelf.cache, BLOB) == Unfinished(2000, 0)
 
 
-def test_what_will_be_copied_needs_its_room_once_more(shelf: Shelf) -> None:
+def test_what_is_or_was_another_containers_has_its_room_already(shelf: Shelf) -> None:
+    """While it lives its blob is used, and afterwards it is moved, in the room that it has."""
     leave(shelf, (0, 1000), owner=ELSEWHERE)
-    assert unfinished(shelf.cache, BLOB) == Unfinished(1000, 0)
+    assert unfinished(shelf.cache, BLOB) == Unfinished(1000, BLOB.size)
 
 
 # --- what nobody needs any more
@@ -575,14 +576,17 @@ def test_what_nobody_has_and_this_user_may_not_take_is_told(open_path: Path) -> 
         home(shelf).chmod(0o755)
 
 
-def test_no_room_for_a_copy_leaves_the_name_of_the_silent_owner(shelf: Shelf) -> None:
-    """Else the next run would take it over without a copy."""
+def test_no_room_for_new_files_leaves_the_name_of_the_silent_owner(shelf: Shelf) -> None:
+    """Else the next run would take it over without moving it."""
     left = leave(shelf, owner=ELSEWHERE)
     silence(left, 70)
     with no_file_beyond(5000), pytest.raises(NoSpace):
         claim(shelf.cache, BLOB)
     assert directory(shelf).name == ELSEWHERE
-    assert {path.name for path in left.iterdir()} == PARTS
+    assert unfinished(shelf.cache, BLOB).present == 1000
+    silence(left, 70)
+    assert own(shelf).present == (Span(0, 1000),)
+    assert {path.name for path in directory(shelf).iterdir()} == PARTS
 
 
 def test_a_cache_with_a_file_in_the_way_is_told(shelf: Shelf) -> None:
