@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from oci_pull import __version__
 from oci_pull.adapters.cache.contents import Contents
+from oci_pull.adapters.cache.heart import Heart
 from oci_pull.adapters.cache.images import DirectoryImages
 from oci_pull.adapters.cache.layers import DirectoryLayers
 from oci_pull.adapters.cache.leases import DirectoryLeases
@@ -109,7 +110,7 @@ def workshop(
     cache.require_known()
     is_checked = not settings.no_space_check
     with ExitStack() as stack:
-        cancel = stack.enter_context(in_time(settings.timeout, cancel or NEVER))
+        cancel = heart = Heart(stack.enter_context(in_time(settings.timeout, cancel or NEVER)))
         others = others_of(settings, cancel)
         store = DirectoryStore(cache, _behind(settings, others, observer, cancel), str(locator))
         layers = DirectoryLayers(
@@ -157,7 +158,7 @@ def workshop(
             is_checked=is_checked,
             quota=settings.max_bytes,
         )
-        tools = Tools(shelves, destination, space, observer, DirectoryLeases(cache))
+        tools = Tools(shelves, destination, space, observer, DirectoryLeases(cache, heart))
         yield Workshop(_request(locator, settings, is_offline=offline), tools, store)
 
 

@@ -91,8 +91,9 @@ class OutputDirectory:
 
     def sweep(self) -> None:
         """What killed runs were building, here or in the cache, is gone."""
-        remove_dead(self.path / RESERVED, COPYING)
-        remove_dead(self.contents.store.cache.incomplete)
+        cache = self.contents.store.cache
+        remove_dead(self.path / RESERVED, COPYING, cache.locks)
+        remove_dead(cache.incomplete, locks=cache.locks)
 
     def added(self, layout: Layout, unpacked: int) -> int:
         """What has to be copied, in bytes.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from oci_pull.adapters.cache.inventory import read_inventory
-from oci_pull.adapters.cache.leases import DirectoryLeases
+from oci_pull.adapters.cache.leases import held
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.removal import Removal
 from oci_pull.adapters.in_use import OpenFiles
@@ -109,8 +109,8 @@ class _Decision:
         """Of these, whatever the limits say."""
         verdicts = []
         for tree in trees:
-            held = self._is_held(tree)
-            verdicts.append(self._of_tree(tree, goes=not held, why=held or "asked for"))
+            use = self._is_held(tree)
+            verdicts.append(self._of_tree(tree, goes=not use, why=use or "asked for"))
         return Pruning(tuple(verdicts), self._inventory.size, self._left)
 
     def _is_free(self, piece: Piece) -> bool:
@@ -120,8 +120,8 @@ class _Decision:
         return not self._needed[piece.digest]
 
     def _tree(self, tree: CachedTree) -> Verdict:
-        if held := self._is_held(tree):
-            return self._of_tree(tree, goes=False, why=held)
+        if use := self._is_held(tree):
+            return self._of_tree(tree, goes=False, why=use)
         goes, why = self._by_limits(tree.used, "last used")
         return self._of_tree(tree, goes=goes, why=why)
 
@@ -263,13 +263,13 @@ def seen(root: Path) -> tuple[Cache, Inventory, Surroundings, bool]:
     files = OpenFiles.now()
     holders = {tree.path: files.holder(tree.path) for tree in inventory.trees}
     in_use = {path: pid for path, pid in holders.items() if pid}
-    around = Surroundings(time.time(), DirectoryLeases(cache).held(), in_use)
+    around = Surroundings(time.time(), held(cache), in_use)
     return cache, inventory, around, files.is_known
 
 
 def _remove(cache: Cache, inventory: Inventory, decided: Pruning, cancel: Cancel) -> None:
     """What was decided to go is gone, and what the cache says of itself is true again."""
-    removal, leases = Removal(cache), DirectoryLeases(cache)
+    removal = Removal(cache)
     going = [verdict for verdict in decided.verdicts if verdict.goes]
     gone: set[Path] = set()
     for verdict in going:
@@ -279,7 +279,7 @@ def _remove(cache: Cache, inventory: Inventory, decided: Pruning, cancel: Cancel
             if not removal.tree(verdict.tree):
                 continue
             gone.add(verdict.tree.path)
-        leased = leases.held()
+        leased = held(cache)
         for piece in verdict.pieces:
             if piece.digest not in leased:
                 removal.piece(piece)

@@ -87,6 +87,28 @@ def test_a_copy_that_was_cut_short_makes_room_for_the_next(
     assert not list((disk.seen / "out" / ".oci-pull").glob("new-*"))
 
 
+@pytest.mark.parametrize("what", ["out", "cache"])
+def test_what_a_container_was_making_makes_room_minutes_after_it_was_killed(
+    oci_pull: Command, disk: isolation.Disk, reference: str, what: str
+) -> None:
+    """It was heard of as long as it lived, whatever it waited for."""
+    cache, out = disk.seen / "cache", disk.seen / "out"
+    user = replace(oci_pull, prefix=disk.prefix).with_env(
+        OCI_PULL_CACHE_DIR=str(disk.directory / "cache")
+    )
+    home = out / ".oci-pull" if what == "out" else cache / "incomplete"
+    _leave(home, f"new-{_ELSEWHERE}", 3 * _MINUTE)
+    lease = cache / "locks" / f"pull-{_ELSEWHERE}"
+    lease.parent.mkdir(parents=True)
+    lease.write_text("beats\n")
+    user(reference, "-o", disk.directory / "out").must_fail(7)
+    then = time.time() - 3 * _MINUTE
+    os.utime(lease, (then, then))
+    user(reference, "-o", disk.directory / "out").must_succeed()
+    assert_tree(out, _FILES)
+    assert list(home.glob("new-*")) == []
+
+
 @pytest.mark.parametrize(
     ("owner", "age"), [(_DEAD, 0.0), (_ELSEWHERE, 121 * _MINUTE)], ids=["here", "elsewhere"]
 )

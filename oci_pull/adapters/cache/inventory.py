@@ -186,7 +186,7 @@ class _Pieces:
         for home in (self.cache.incomplete, self.cache.root / "partial"):
             for path in _entries(home):
                 with suppress(OSError):
-                    if is_dead(path):
+                    if is_dead(path, locks=self.cache.locks):
                         yield _leftover(path)
         for home in (self.cache.locks, self.cache.root / "partial"):
             yield from _temporary(_entries(home))

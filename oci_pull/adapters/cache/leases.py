@@ -9,15 +9,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_pull.adapters.cache.owner import Owner, is_dead, remove_dead
+from oci_pull.adapters.cache.heart import Heart
+from oci_pull.adapters.cache.owner import BEATS, LEASE, Owner, is_dead, remove_dead
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import write_file
 from oci_pull.errors import DiskError, OciPullError
 from oci_pull.oci.digest import Digest
 
-_KIND = "pull-"
-#: A process that cannot be seen is believed to live for so long (seconds); it says nothing
-#: meanwhile, and what is kept for it costs nothing but room.
+#: A process that cannot be seen is believed to rely on it for so long without a sign of life
+#: (seconds): it may be stopped, or of an earlier release, which gave none. It costs but room.
 _LONGEST = 24 * 3600.0
 
 
@@ -26,34 +26,38 @@ class DirectoryLeases:
     """The leases in the `locks` directory of a cache."""
 
     cache: Cache
+    #: What keeps young what is held; for those who hold something.
+    heart: Heart
 
     @contextmanager
     def hold(self, digests: Collection[Digest]) -> Iterator[None]:
         """While this lasts, nobody removes what has or is made of one of these digests."""
-        path = self.cache.locks / f"{_KIND}{Owner.new()}"
-        lines = "".join(f"{digest}\n" for digest in sorted(map(str, digests)))
+        path = self.cache.locks / f"{LEASE}{Owner.new()}"
+        lines = "".join(f"{line}\n" for line in (BEATS, *sorted(map(str, digests))))
         try:
             # Where nothing can be written, what was wanted fails on its own or does not need to.
             with suppress(DiskError):
                 write_file(path, lines.encode())
-            yield
+            with self.heart.beats(path):
+                yield
         finally:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def held(self) -> frozenset[Digest]:
-        """What living processes rely on; what dead ones have left here is removed."""
-        remove_dead(self.cache.locks, _LONGEST)
-        try:
-            leases = [path for path in self.cache.locks.iterdir() if path.name.startswith(_KIND)]
-        except OSError:
-            return frozenset()
-        held: set[Digest] = set()
-        for path in leases:
-            with suppress(OSError):
-                if not is_dead(path, _LONGEST):
-                    held.update(_read(path))
-        return frozenset(held)
+
+def held(cache: Cache) -> frozenset[Digest]:
+    """What living processes rely on; what dead ones have left in `locks` is removed."""
+    remove_dead(cache.locks, _LONGEST)
+    try:
+        leases = [path for path in cache.locks.iterdir() if path.name.startswith(LEASE)]
+    except OSError:
+        return frozenset()
+    found: set[Digest] = set()
+    for path in leases:
+        with suppress(OSError):
+            if not is_dead(path, _LONGEST):
+                found.update(_read(path))
+    return frozenset(found)
 
 
 def _read(lease: Path) -> Iterator[Digest]:

@@ -24,10 +24,16 @@ _NAME = r"(?P<host>[A-Za-z0-9_.+]+)-(?P<pid>\d+)-(?P<start>\d+)-(?P<nonce>[0-9a-
 _HALF_MADE = rf"\.?(?:[a-z]+-)?{_NAME}(?:\.[0-9a-z]+)?"
 #: An owner elsewhere that gives signs of life is dead without one for so long (seconds).
 _SILENCE = 60.0
-#: And one of which only its work can be seen: downloads that it unpacks may pause for long, what
-#: it copies never does (seconds).
+#: And what it was making, which is gone then, while a partial is only taken over (seconds).
+_QUIET = 2 * _SILENCE
+#: One of which only its work can be seen: downloads that it unpacks may pause for long, what it
+#: copies never does (seconds).
 _PAUSING = 2 * 3600.0
 COPYING = 10 * 60.0
+#: How a file in `locks` begins that says what a process relies on, and the first line of one that
+#: is kept young while its process lives. Earlier releases did not do that.
+LEASE = "pull-"
+BEATS = "beats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +104,52 @@ def is_alive(owner: Owner, directory: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def is_dead(half_made: Path, silence: float = _PAUSING) -> bool:
+def is_dead(half_made: Path, silence: float = _PAUSING, locks: Path | None = None) -> bool:
     """Whether something has an owner in its name who will not go on with it.
 
-    Of a process elsewhere only its work is seen. After `silence` seconds without any it is dead, or
-    a volume would fill with what pods had begun that were killed. Raises `OSError`.
+    One that cannot be seen from here is heard of: by its lease in `locks`, or else only by its
+    work. After `silence` seconds without any it is dead, or a volume would fill with what pods had
+    begun that were killed. Ages are by the clock of the file system. Raises `OSError`.
     """
     owner = Owner.of(half_made.name)
     if owner is None:
         return False
-    if owner.is_here:
+    if owner.is_here and owner.start:
         return not owner.runs()
-    return time.time() - max(_times(half_made)) > silence
+    beats = list(_beats(owner, locks)) if locks else []
+    heard = max(*_times(half_made), *beats, 0.0)
+    return _now(half_made.parent) - heard > (_QUIET if beats else silence)
 
 
-def remove_dead(directory: Path, silence: float = _PAUSING) -> None:
+def remove_dead(directory: Path, silence: float = _PAUSING, locks: Path | None = None) -> None:
     """Remove what runs that were killed were building there; see `is_dead`."""
     with suppress(OSError):
         for entry in directory.iterdir():
             with suppress(OSError):
-                if is_dead(entry, silence):
+                if is_dead(entry, silence, locks):
                     remove(entry)
+
+
+def _beats(owner: Owner, locks: Path) -> Iterator[float]:
+    """When a process was heard of last that is heard of all the time; nothing for any other."""
+    for lease in locks.glob(f"{LEASE}{owner.host}-{owner.pid}-{owner.start}-*"):
+        with suppress(OSError), lease.open() as file:
+            if file.readline().strip() == BEATS:
+                yield lease.stat().st_mtime
+
+
+def _now(directory: Path) -> float:
+    """The time by the clock of a file system; by our own where nothing can be written."""
+    # Whoever is killed here leaves it under a name that is swept.
+    probe = directory / f".{Owner.new()}"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _times(path: Path) -> Iterator[float]:

@@ -61,7 +61,7 @@ class CacheTrees:
 
     def sweep(self) -> None:
         """What killed runs were building is gone."""
-        remove_dead(self.cache.incomplete)
+        remove_dead(self.cache.incomplete, locks=self.cache.locks)
 
     def added(self, layout: Layout, unpacked: int) -> int:
         """Links and a receipt take no room; copies were asked for."""

@@ -2,19 +2,16 @@
 
 import errno
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from oci_pull.adapters.cache.heart import Heart
 from oci_pull.adapters.cache.owner import Owner, is_alive
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.disk import remove_tree, writing
 from oci_pull.errors import Busy, NoSpace
 from oci_pull.ports import Cancel
-
-#: Between two signs of life (seconds).
-_BEAT = 10.0
 
 
 @contextmanager
@@ -34,28 +31,13 @@ def turn(cache: Cache, what: str, cancel: Cancel) -> Iterator[Cancel]:
     with suppress(NoSpace), writing(home):
         _take(home, me, what)
     try:
-        yield _Beating(cancel, home / str(me))
+        heart = Heart(cancel)
+        with heart.beats(home / str(me)):
+            yield heart
     finally:
         remove_tree(home / str(me))
         with suppress(OSError):
             home.rmdir()
-
-
-class _Beating:
-    """A cancel that is heard on other machines."""
-
-    def __init__(self, cancel: Cancel, directory: Path) -> None:
-        self._cancel = cancel
-        self._directory = directory
-        self._next = time.monotonic() + _BEAT
-
-    def is_set(self) -> bool:
-        """Whether to stop."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _BEAT
-            with suppress(OSError):
-                os.utime(self._directory)
-        return self._cancel.is_set()
 
 
 def _take(home: Path, me: Owner, what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,48 @@ def test_whoever_works_elsewhere_is_given_two_hours_without_a_sign_of_work(
     assert is_dead(home) == is_left
     remove_dead(tmp_path)
     assert home.exists() != is_left
+
+
+@pytest.mark.parametrize(
+    ("content", "silence", "is_left"),
+    [("beats\n", 60, False), ("beats\n", 180, True), ("sha256:12\n", 180, False)],
+    ids=["heard of", "silent", "of a release that gave no signs"],
+)
+def test_whoever_is_heard_of_all_the_time_is_dead_after_two_minutes(
+    tmp_path: Path, content: str, silence: float, is_left: bool
+) -> None:
+    home, lease = tmp_path / f"layer-{_ELSEWHERE}", tmp_path / "locks" / f"pull-{_ELSEWHERE}"
+    for path, text, age in ((lease, content, silence), (home, "work", _HOUR)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        moment = path.stat().st_mtime - age
+        os.utime(path, (moment, moment))
+    assert is_dead(home, locks=lease.parent) == is_left
+    assert not is_dead(home, locks=None)
+
+
+def test_a_clock_that_is_wrong_makes_nobody_dead_and_nobody_immortal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is the clock that writes the times of files."""
+    young, old = tmp_path / f"layer-{_ELSEWHERE}", tmp_path / f"tree-{_ELSEWHERE}"
+    for path, age in ((young, 60), (old, 3 * _HOUR)):
+        path.touch()
+        moment = path.stat().st_mtime - age
+        os.utime(path, (moment, moment))
+    now = time.time()
+    for wrong in (now - 24 * _HOUR, now + 24 * _HOUR):
+        monkeypatch.setattr("time.time", lambda wrong=wrong: wrong)
+        assert is_dead(old)
+        assert not is_dead(young)
+
+
+def test_one_whose_start_nobody_could_tell_is_judged_by_its_silence(tmp_path: Path) -> None:
+    left = tmp_path / f"tree-{Owner(this_host(), 2**22 + 1, 0, 'ab')}"
+    left.touch()
+    assert not is_dead(left)
+    os.utime(left, (0, 0))
+    assert is_dead(left)
 
 
 def test_what_a_dead_process_linked_to_is_not_followed(tmp_path: Path) -> None:

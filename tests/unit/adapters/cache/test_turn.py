@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oci_pull.adapters.cache.leases import DirectoryLeases
+from oci_pull.adapters.cache.leases import held
 from oci_pull.adapters.cache.owner import Owner, this_host
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.turn import turn
@@ -109,5 +109,5 @@ def test_a_claim_cut_short_by_a_kill_is_nobodys(cache: Cache) -> None:
     killed = subprocess.run([sys.executable, "-c", code, str(cache.root)], check=False)
     assert killed.returncode == -9
     assert len(list(cache.locks.iterdir())) == 1
-    DirectoryLeases(cache).held()
+    held(cache)
     assert list(cache.locks.iterdir()) == []
