@@ -221,6 +221,9 @@ class NoSpace(DiskError):
     is not the file system that says so.
     """
 
+    #: What unfinished downloads of something else take in the cache, in bytes.
+    idle: int = 0
+
     def __init__(
         self,
         message: str,

@@ -196,8 +196,10 @@ class BlobStore(Protocol):
     def unfinished(self, blob: Descriptor) -> Unfinished:
         """How much of a blob an earlier run has left."""
 
-    def abandoned(self, needed: Collection[Digest]) -> Sequence[Unfinished]:
-        """What an earlier pull of the same reference has left of blobs other than these."""
+    def abandoned(
+        self, needed: Collection[Digest], *, by_any: bool = False
+    ) -> Sequence[Unfinished]:
+        """What earlier pulls, of the same reference or of any, have left of other blobs."""
 
     def drop(self, blob: Descriptor) -> None:
         """Remove a blob that is no longer needed."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_pull.errors import DiskError, NotCached, Vanished
+from oci_pull.errors import DiskError, NoSpace, NotCached, Vanished
 from oci_pull.events import (
     Counter,
     LayingOut,
@@ -152,7 +152,7 @@ def _make(request: Request, found: Resolution, plan: FilePlan, tools: Tools) -> 
     if request.offline and supply.to_fetch:
         raise _not_cached(request, supply, shelves)
     added = tools.destination.added(wanted, supply.unpacked)
-    free = tools.space.check(supply.to_write + supply.unpacked, added)
+    free = _room(found.manifest, plan, supply, added, tools)
     early = shelves.fetcher.fetched
     tools.observer.on(_planned(request, wanted, plan, supply, early=early, free=free))
     for job in supply.here:
@@ -211,14 +211,26 @@ def _planned(
     )
 
 
-def _tell_superseded(manifest: Manifest, plan: FilePlan, tools: Tools) -> None:
-    """What was fetched of an earlier manifest of this reference stays, and its user is told.
+def _room(manifest: Manifest, plan: FilePlan, supply: Supply, added: int, tools: Tools) -> int:
+    """The free bytes; raises `NoSpace`, which says what takes room and is not needed for this."""
+    try:
+        return tools.space.check(supply.to_write + supply.unpacked, added)
+    except NoSpace as error:
+        idle = tools.shelves.store.abandoned(_of_it(manifest, plan), by_any=True)
+        error.idle = sum(each.allocated for each in idle)
+        raise
 
-    Blobs that only this selection leaves out are none of it, nor are those of a parent.
-    """
+
+def _of_it(manifest: Manifest, plan: FilePlan) -> frozenset[Digest]:
+    """What a model is made of, also what a selection leaves out or a parent has."""
     blobs = [*manifest.blobs]
     blobs += [op.blob for op in plan.operations if not isinstance(op, ApplyLayers)]
-    left = tools.shelves.store.abandoned({blob.digest for blob in blobs})
+    return frozenset(blob.digest for blob in blobs)
+
+
+def _tell_superseded(manifest: Manifest, plan: FilePlan, tools: Tools) -> None:
+    """What was fetched of an earlier manifest of this reference stays, and its user is told."""
+    left = tools.shelves.store.abandoned(_of_it(manifest, plan))
     if left:
         tools.observer.on(Superseded(len(left), sum(each.present for each in left)))
 

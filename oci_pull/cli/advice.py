@@ -24,20 +24,25 @@ def advise(error: OciPullError, settings: Settings) -> None:
 
 
 def _say_what_can_go(error: NoSpace, settings: Settings) -> None:
-    from oci_pull.verbs.advice import room
+    from oci_pull.verbs.advice import is_beside, room
 
-    missing = (error.needed or 0) - (error.free or 0)
-    keep = upkeep.kept_names(settings.keep, settings)
-    found = room(settings.cache, Path(error.place), missing, keep)
-    if found is None:
+    if not is_beside(settings.cache, Path(error.place)):
         return
-    unused = duration(found.unused)
-    others = [line for line in (error.hint or "").splitlines() if "DIR" in line]
-    command = f"oci-pull cache prune --older-than {unused}{_of_the_cache(settings)} --dry-run"
-    error.explain(
-        f"{size(found.frees)} of models that were not used for {unused} can go",
-        hint="\n".join([command, *others]),
-    )
+    missing = (error.needed or 0) - (error.free or 0)
+    facts, commands = [], []
+    if error.idle:
+        facts.append(f"{size(error.idle)} of unfinished downloads of something else can go")
+        commands.append(f"oci-pull cache prune --partials{_of_the_cache(settings)} --dry-run")
+    keep = upkeep.kept_names(settings.keep, settings)
+    if error.idle < missing and (found := room(settings.cache, missing - error.idle, keep)):
+        unused = duration(found.unused)
+        facts.append(f"{size(found.frees)} of models that were not used for {unused} can go")
+        commands.append(
+            f"oci-pull cache prune --older-than {unused}{_of_the_cache(settings)} --dry-run"
+        )
+    if facts:
+        others = [line for line in (error.hint or "").splitlines() if "DIR" in line]
+        error.explain(*facts, hint="\n".join([*commands, *others]))
 
 
 def _say_what_is_there(error: NotCached, settings: Settings) -> None:
@@ -50,6 +55,6 @@ def _say_what_is_there(error: NotCached, settings: Settings) -> None:
 
 
 def _of_the_cache(settings: Settings) -> str:
-    """The option that names the cache where only the command line did."""
-    is_typed = settings.origins.get("cache_dir", "").startswith("-")
+    """The option that names the cache where only the command line did, or it is in the output."""
+    is_typed = settings.no_cache or settings.origins.get("cache_dir", "").startswith("-")
     return f" --cache-dir {shlex.quote(str(settings.cache))}" if is_typed else ""

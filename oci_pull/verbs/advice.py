@@ -26,15 +26,18 @@ class Room:
     unused: float
 
 
-def room(root: Path, place: Path, missing: int, keep: frozenset[str] = frozenset()) -> Room | None:
-    """The gentlest prune of the cache; None where it frees nothing at `place`. See `gentlest`.
+def is_beside(root: Path, place: Path) -> bool:
+    """Whether what goes from a cache is free at a place; raises `OSError`."""
+    return nearest(root).stat().st_dev == nearest(place).stat().st_dev
+
+
+def room(root: Path, missing: int, keep: frozenset[str] = frozenset()) -> Room | None:
+    """The gentlest prune of the cache; see `gentlest`.
 
     Raises:
         CacheTooNew: a newer release wrote the cache.
         OSError: it cannot be looked into.
     """
-    if nearest(root).stat().st_dev != nearest(place).stat().st_dev:
-        return None
     _, inventory, around, _ = seen(root)
     return gentlest(inventory, around, missing, keep)
 

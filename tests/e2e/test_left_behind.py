@@ -182,3 +182,29 @@ def test_a_container_waits_for_another_where_there_is_room_for_one_copy(
         assert first.wait().path == path
     served = [each for each in registry.find("GET", "blob") if each.status in (200, 206)]
     assert len(served) == len({each.path for each in served}), "nothing was asked for twice"
+
+
+@pytest.mark.parametrize("extra", [(), ("--no-cache", "-o")], ids=["cache", "no cache"])
+def test_what_takes_the_room_and_is_not_needed_is_told_with_what_removes_it(
+    oci_pull: Command,
+    volume: isolation.Disk,
+    heavy: str,
+    registry: FakeRegistry,
+    extra: tuple[str, ...],
+) -> None:
+    """The tag moved while its model was half here; nothing but `prune --partials` removes that."""
+    out = volume.directory / "out"
+    cache = out / ".oci-pull" / "cache" if extra else volume.directory / "cache"
+    user = replace(oci_pull, prefix=volume.prefix)
+    words: tuple[str | Path, ...] = (*extra, out) if extra else ("--cache-dir", cache)
+    seen = volume.seen / cache.relative_to(volume.directory)
+    with user.start("--limit-rate", "12M", *words, heavy) as first:
+        first.until(lambda: journal_size(seen), "some of it is on disk")
+        first.send(signal.SIGKILL)
+    put(registry, builders.docker_v02(model(30 * MIB, seed=1)))
+    refused = user(*words, heavy).must_fail(7)
+    assert "31.5 MB of unfinished downloads of something else can go\n" in refused.stderr
+    prune = ["cache", "prune", "--partials", "--cache-dir", str(cache)]
+    assert f"  try: oci-pull {' '.join(prune)} --dry-run\n" in refused.stderr
+    user(*prune, "-y").must_succeed()
+    user(*words, heavy).must_succeed()

@@ -389,7 +389,9 @@ class MemoryStore:
     def unfinished(self, blob: Descriptor) -> Unfinished:
         return Unfinished(sum(span.size for span in self.partial(blob).present))
 
-    def abandoned(self, needed: Collection[Digest]) -> Sequence[Unfinished]:
+    def abandoned(
+        self, needed: Collection[Digest], *, by_any: bool = False
+    ) -> Sequence[Unfinished]:
         return ()
 
     def drop(self, blob: Descriptor) -> None:

@@ -64,8 +64,10 @@ def unfinished(cache: Cache, blob: Descriptor) -> Unfinished:
     return Unfinished()
 
 
-def abandoned(cache: Cache, reference: str, needed: Collection[Digest]) -> tuple[Unfinished, ...]:
-    """What nobody fetches any more of what was begun for a reference and is not needed."""
+def abandoned(
+    cache: Cache, reference: str | None, needed: Collection[Digest]
+) -> tuple[Unfinished, ...]:
+    """What nobody fetches any more of what was begun, for a reference or any, and is not needed."""
     wanted = {digest.hex for digest in needed}
     try:
         homes = [home for home in (cache.root / "partial").iterdir() if home.name not in wanted]
@@ -100,13 +102,18 @@ def shorten(directory: Path) -> bool:
     return True
 
 
-def _left_behind(home: Path, reference: str) -> Iterator[Unfinished]:
+def _left_behind(home: Path, reference: str | None) -> Iterator[Unfinished]:
     with suppress(OSError):
         found = _entry(home)
-        if found and (found / _REFERENCE).read_bytes() == os.fsencode(reference):
+        if found and _is_for(found, reference):
             owner = Owner.parse(found.name)
             if not (owner and is_alive(owner, found)):
                 yield _measured(found, home.name, (found / DATA).stat().st_size)
+
+
+def _is_for(directory: Path, reference: str | None) -> bool:
+    """Whether it was begun for that, if that is asked; raises `OSError`."""
+    return reference is None or (directory / _REFERENCE).read_bytes() == os.fsencode(reference)
 
 
 def _measured(directory: Path, blob: str, size: int) -> Unfinished:

@@ -97,9 +97,11 @@ class DirectoryStore:
         here = partial.unfinished(self.cache, blob)
         return self.behind.unfinished(blob) if self.behind and not here.present else here
 
-    def abandoned(self, needed: Collection[Digest]) -> Sequence[Unfinished]:
-        """What an earlier pull of the same reference has left of blobs other than these."""
-        return partial.abandoned(self.cache, self.reference, needed)
+    def abandoned(
+        self, needed: Collection[Digest], *, by_any: bool = False
+    ) -> Sequence[Unfinished]:
+        """What earlier pulls, of the same reference or of any, have left of other blobs."""
+        return partial.abandoned(self.cache, None if by_any else self.reference, needed)
 
     def drop(self, blob: Descriptor) -> None:
         """Remove a blob that is no longer needed."""
