@@ -14,13 +14,12 @@ from oci_pull.adapters.cache.contents import Contents
 from oci_pull.adapters.cache.heart import Heart
 from oci_pull.adapters.cache.images import DirectoryImages
 from oci_pull.adapters.cache.layers import DirectoryLayers
-from oci_pull.adapters.cache.leases import DirectoryLeases
+from oci_pull.adapters.cache.leases import DirectoryLeases, discard
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import Behind, DirectoryStore
 from oci_pull.adapters.cache.trees import CacheTrees
 from oci_pull.adapters.clock import NEVER, Deadline, SystemClock
-from oci_pull.adapters.disk import remove_tree
 from oci_pull.adapters.family import FamilySource
 from oci_pull.adapters.laid_out import LaidOut
 from oci_pull.adapters.offline import OfflineSource
@@ -87,7 +86,7 @@ def make(
     with workshop(reference, settings, observer, cancel, shared=shared) as shop:
         result = pull(shop.request, shop.tools)
     if settings.no_cache:
-        remove_tree(settings.cache)
+        discard(Cache(settings.cache))
     return result
 
 

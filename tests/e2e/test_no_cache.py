@@ -125,3 +125,23 @@ def test_it_is_for_a_directory_of_ones_own(
     oci_pull: Command, reference: str, words: tuple[str, ...]
 ) -> None:
     assert "-o DIR" in oci_pull("--no-cache", *words, reference).must_fail(2).stderr
+
+
+def test_several_that_fill_one_directory_fetch_once_and_leave_one_copy(
+    registry: FakeRegistry, oci_pull: Command, tmp_path: Path
+) -> None:
+    """Replicas whose init containers share a volume: the first one is done, the others are not."""
+    packed: dict[str, Content] = {"packed.json": b"[1]" * (2 * MIB)}
+    raw = raw_layer("raw.json", b"[2]" * MIB)
+    shared = put(registry, pack_around(raw, archive_layer(packed, form="tar")))
+    words = ("--no-cache", "-o", tmp_path / "model", "--progress", "plain")
+    with (
+        oci_pull.start(*words, "--limit-rate", "4M", shared) as first,
+        oci_pull.start(*words, shared) as second,
+        oci_pull.start(*words, shared) as third,
+    ):
+        for each in (first, second, third):
+            each.wait().must_succeed()
+    assert_tree(tmp_path / "model", {**model(), "raw.json": b"[2]" * MIB, **packed})
+    served = [each for each in registry.find("GET", "blob") if each.status in (200, 206)]
+    assert len(served) == len({each.path for each in served}), "nothing was asked for twice"

@@ -12,7 +12,7 @@ from pathlib import Path
 from oci_pull.adapters.cache.heart import Heart
 from oci_pull.adapters.cache.owner import BEATS, LEASE, Owner, is_dead, remove_dead
 from oci_pull.adapters.cache.paths import Cache
-from oci_pull.adapters.disk import write_file
+from oci_pull.adapters.disk import remove_tree, write_file
 from oci_pull.errors import DiskError, OciPullError
 from oci_pull.oci.digest import Digest
 
@@ -58,6 +58,23 @@ def held(cache: Cache) -> frozenset[Digest]:
             if not is_dead(path, _LONGEST):
                 found.update(_read(path))
     return frozenset(found)
+
+
+def discard(cache: Cache) -> None:
+    """The cache is gone, unless another process works with it: whoever is last removes it."""
+    if any(_is_at_work(path, cache) for path in cache.locks.glob(f"{LEASE}*")):
+        return
+    # At once, for whoever begins meanwhile; what a kill leaves of it is swept.
+    aside = cache.root.with_name(f"old-{Owner.new()}")
+    with suppress(OSError):
+        cache.root.rename(aside)
+    remove_tree(aside)
+
+
+def _is_at_work(lease: Path, cache: Cache) -> bool:
+    with suppress(OSError):
+        return not is_dead(lease, _LONGEST, cache.locks)
+    return False
 
 
 def _read(lease: Path) -> Iterator[Digest]:

@@ -24,8 +24,6 @@ _NAME = r"(?P<host>[A-Za-z0-9_.+]+)-(?P<pid>\d+)-(?P<start>\d+)-(?P<nonce>[0-9a-
 _HALF_MADE = rf"\.?(?:[a-z]+-)?{_NAME}(?:\.[0-9a-z]+)?"
 #: An owner elsewhere that gives signs of life is dead without one for so long (seconds).
 _SILENCE = 60.0
-#: And what it was making, which is gone then, while a partial is only taken over (seconds).
-_QUIET = 2 * _SILENCE
 #: One of which only its work can be seen: downloads that it unpacks may pause for long, what it
 #: copies never does (seconds).
 _PAUSING = 2 * 3600.0
@@ -118,7 +116,7 @@ def is_dead(half_made: Path, silence: float = _PAUSING, locks: Path | None = Non
         return not owner.runs()
     beats = list(_beats(owner, locks)) if locks else []
     heard = max(*_times(half_made), *beats, 0.0)
-    return _now(half_made.parent) - heard > (_QUIET if beats else silence)
+    return _now(half_made.parent) - heard > (_SILENCE if beats else silence)
 
 
 def remove_dead(directory: Path, silence: float = _PAUSING, locks: Path | None = None) -> None:

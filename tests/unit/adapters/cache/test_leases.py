@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from oci_pull.adapters.cache.heart import Heart
-from oci_pull.adapters.cache.leases import DirectoryLeases, held
+from oci_pull.adapters.cache.leases import DirectoryLeases, discard, held
 from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.oci.digest import Digest
@@ -78,6 +78,22 @@ def test_a_process_elsewhere_is_believed_to_live_for_a_day(
     os.utime(path, (now - age, now - age))
     assert held(leases.cache) == still
     assert path.exists() == bool(still)
+
+
+@pytest.mark.parametrize(("age", "stays"), [(50, True), (70, False)])
+def test_whoever_is_last_removes_what_all_have_worked_with(
+    tmp_path: Path, age: float, *, stays: bool
+) -> None:
+    leases = DirectoryLeases(Cache(tmp_path / "cache"), Heart(threading.Event()))
+    with leases.hold([ONE]):
+        discard(leases.cache)
+        assert leases.cache.root.exists()
+    other = lease_of(leases, "elsewhere+0-12-34-ab", f"beats\n{ONE}\n")
+    moment = other.stat().st_mtime - age
+    os.utime(other, (moment, moment))
+    discard(leases.cache)
+    assert leases.cache.root.exists() == stays
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"] * stays
 
 
 def test_what_is_no_digest_is_passed_over(leases: DirectoryLeases) -> None:
