@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from oci_pull.adapters.hf_cache import HubCache
-from oci_pull.errors import TargetNotUsable, UsageError
+from oci_pull.errors import TargetNotUsable
 from oci_pull.events import Counter
-from oci_pull.oci.reference import Reference
-from oci_pull.packaging.hf_name import hub_id
 from oci_pull.ports import Tree
 from tests.fakes.memory import blob_of
 from tests.unit.adapters.support import (
@@ -92,20 +90,3 @@ def test_a_snapshot_of_somebody_else_is_not_touched(hub: HubCache, shelf: Shelf)
         ref.unlink()
     with pytest.raises(TargetNotUsable, match="is in the way"):
         fill(hub, shelf, V1)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("ai/smollm2", "ai/smollm2"), ("ghcr.io/model:v1", "model"), ("r.example/a/b_c.d", "a/b_c.d")],
-)
-def test_the_id_is_the_repository_without_its_registry(text: str, expected: str) -> None:
-    assert hub_id(Reference.parse(text)) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["r.example/a/b/c", "r.example/a/b--c", "r.example/a/b.git", f"r.example/{'a' * 97}"]
-)
-def test_an_id_that_the_hub_does_not_allow_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="cannot be in the Hugging Face hub cache") as caught:
-        hub_id(Reference.parse(text))
-    assert "--layout dir -o DIR" in (caught.value.hint or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from datetime import UTC, datetime, timedelta
 
@@ -77,6 +78,27 @@ def test_an_issuer_without_a_common_name(
 ) -> None:
     found = Certificate.parse(issued(issuer))
     assert (found.issuer, found.names) == (expected, ())
+
+
+def test_a_certificate_of_the_first_version_has_no_version_in_it() -> None:
+    # `openssl x509 -req` of OpenSSL 3.0, which many a registry of a company was given it by.
+    der = base64.b64decode(
+        "MIIBLzCB1wIUTXaKUHBv0HQm0CjulcQhDKGuD4MwCgYIKoZIzj0EAwIwGzEZMBcGA1UEAwwQcmVnaXN0cnkuZXhh"
+        "bXBsZTAeFw0yNjExMjgyMDEyNTBaFw0zNjExMjUyMDEyNTBaMBsxGTAXBgNVBAMMEHJlZ2lzdHJ5LmV4YW1wbGUw"
+        "WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARQMQaULboQQO3Y/XZGRvjxA1u/ZAxQIy7ZkengQqrEUifvTlosyro0"
+        "SEenmJWbLZf9Qh9UbbzX0d8WWF5/9/JDMAoGCCqGSM49BAMCA0cAMEQCIDD7mqwm1hMfC7YpCSvmfTEso0zhh8xr"
+        "wjUBh8irSOp0AiBNoRrY9BIHFkYHpitufeZTOQm/5HhwFj8ty/E+Gdqi2A=="
+    )
+    found = Certificate.parse(der)
+    assert (found.subject, found.issuer, found.names) == ("registry.example",) * 2 + ((),)
+    assert found.not_after == datetime(2036, 11, 25, 20, 12, 50, tzinfo=UTC)
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    utc_time = b"\x17\x0d"
+    assert DER.count(utc_time) == 2
+    with pytest.raises(ValueError, match="no time"):
+        Certificate.parse(DER.replace(utc_time, b"\x04\x0d"))
 
 
 @pytest.mark.parametrize("year", [1950, 1999, 2049, 2050, 9998])
