@@ -1,6 +1,7 @@
 """The command as a shell runs it: a process of its own, with an environment that is empty.
 
-Nothing of whoever runs the tests is in it: no proxy, no credential, no option, no cache.
+Nothing of whoever runs the tests is in it: no proxy, no credential, no option, no cache. Only what
+says that coverage is measured goes on to it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 SCRIPT = Path(sys.executable).with_name("oci-pull")
 """The console script of the environment that the tests run in."""
 
+_COVERAGE = "COVERAGE_PROCESS_CONFIG"
+_MEASURED = {_COVERAGE: os.environ[_COVERAGE]} if _COVERAGE in os.environ else {}
 _LIMIT = 60.0  # seconds; nothing here takes as long unless it hangs
 _POLL = 0.01
 
@@ -143,6 +146,7 @@ class Command:
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "LC_ALL": "C.UTF-8",
+            **_MEASURED,
             **self.env,
         }
         return {name: value for name, value in whole.items() if value}
