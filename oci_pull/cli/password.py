@@ -3,7 +3,7 @@
 import getpass
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -24,12 +24,17 @@ def with_password(settings: Settings, references: Iterable[str]) -> Settings:
         InvalidSetting: it is for several registries, there is a user without a password or the
             reverse, or what is on stdin is none.
     """
+    return with_password_for(settings, _hosts(references, settings.default_registry))
+
+
+def with_password_for(settings: Settings, hosts: Collection[str]) -> Settings:
+    """The same for registries; raises as `with_password` does."""
     if not (settings.username or settings.password_stdin or settings.password_file):
         return settings
-    hosts = sorted(_hosts(references, settings.default_registry))
     if len(hosts) > 1:
         raise InvalidSetting(
-            f"--username is for one registry, and these are {len(hosts)}: {', '.join(hosts)}",
+            f"--username is for one registry, and these are {len(hosts)}: "
+            f"{', '.join(sorted(hosts))}",
             hint="one command for each registry, or oci-pull login REGISTRY",
         )
     if settings.password_stdin:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oci_pull.adapters.cache.inventory import read_inventory, read_partials, read_trees
-from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.paths import LAYOUTS, Cache
+from oci_pull.adapters.cache.stored import entries
 from oci_pull.adapters.disk import nearest, writing
 from oci_pull.inventory import CachedTree, Inventory, Piece
 
@@ -28,6 +29,12 @@ def trees(root: Path) -> tuple[CachedTree, ...]:
 def partials(root: Path) -> tuple[Piece, ...]:
     """The unfinished blobs; raises `CacheTooNew`."""
     return read_partials(_known(root))
+
+
+def registries(root: Path) -> frozenset[str]:
+    """Those that the models are from, damaged ones as well."""
+    homes = {path.name for path in entries(root / "models")} - {LAYOUTS}
+    return frozenset(name.replace("+", ":") for name in homes)
 
 
 def usage(root: Path) -> Usage:

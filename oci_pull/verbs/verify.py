@@ -11,7 +11,7 @@ from oci_pull.adapters.cache import audit, stored
 from oci_pull.adapters.cache.audit import Damage
 from oci_pull.adapters.cache.inventory import read_trees
 from oci_pull.adapters.cache.mending import Mending, put_away
-from oci_pull.adapters.cache.paths import Cache
+from oci_pull.adapters.cache.paths import LAYOUTS, Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
 from oci_pull.adapters.cache.stored import Part, Reading, Stored
@@ -27,7 +27,6 @@ _SELECTED = "it was pulled with options that choose files; pull it again with th
 _UNKNOWN = "nobody knows any more what it was; pull it again"
 #: What a tree is called: the beginning of a digest, and a selection.
 _NAME = re.compile(r"(?P<repository>.+)@(?P<short>[0-9a-f]{12})(?P<selection>-[0-9a-f]{8})?")
-_FROM_LAYOUT = "layout/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +295,7 @@ def _of_name(cache: Cache, path: Path) -> tuple[str, Again | str]:
     """The same for a tree without a receipt: its name has the beginning of a digest."""
     name = path.relative_to(cache.root / "models").as_posix()
     found = _NAME.fullmatch(name)
-    if found is None or name.startswith(_FROM_LAYOUT):
+    if found is None or name.startswith(f"{LAYOUTS}/"):
         return name, _UNKNOWN
     if found["selection"]:
         return name, _SELECTED
@@ -304,5 +303,5 @@ def _of_name(cache: Cache, path: Path) -> tuple[str, Again | str]:
     if len(manifests) != 1:
         return name, _UNKNOWN
     manifest = Digest("sha256", manifests[0].name)
-    reference = f"{found['repository'].replace('+', ':', 1)}@{manifest}"
+    reference = f"{found['repository'].replace('+', ':')}@{manifest}"
     return name, Again(reference, manifest, manifest, Selection())

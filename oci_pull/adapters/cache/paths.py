@@ -8,6 +8,8 @@ from oci_pull.errors import CacheTooNew
 from oci_pull.oci.digest import Digest
 from oci_pull.oci.reference import Locator, Reference
 
+#: What has the place of the registry in the name of what is from an image layout.
+LAYOUTS = "layout"
 _VERSION = 1
 #: The signature that backup programs look for (bford.info/cachedir).
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of oci-pull.\n"
@@ -102,7 +104,7 @@ class Cache:
             host = reference.host.replace(":", "+")
             return self.root / kind / host / f"{reference.repository}{suffix}"
         name = Digest.of(reference.path.encode()).short
-        return self.root / kind / "layout" / f"{name}{suffix}"
+        return self.root / kind / LAYOUTS / f"{name}{suffix}"
 
 
 def _tree_suffix(manifest: Digest, selection: str) -> str:

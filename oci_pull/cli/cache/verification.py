@@ -8,14 +8,16 @@ import typer
 from oci_pull import upkeep
 from oci_pull.adapters.cache.audit import Damage
 from oci_pull.cli import output
-from oci_pull.cli.cache.verb import checked, load
+from oci_pull.cli.cache.verb import checked
 from oci_pull.cli.failure import error_object
 from oci_pull.cli.options import NETWORK, OUTPUT, Given, takes
-from oci_pull.cli.password import with_password
+from oci_pull.cli.password import with_password_for
 from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.pull import load
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.units import several, size
 from oci_pull.errors import DamagedCache, DiskError, NotCached, OciPullError, printable
+from oci_pull.verbs.usage import registries
 from oci_pull.verbs.verify import Examined
 
 
@@ -31,7 +33,10 @@ def verify(
     ] = False,
 ) -> None:
     """Read everything again, and say what is not what it should be."""
-    settings = with_password(load(given), [reference] if reference else [])
+    settings = load(given, [reference] if reference else [])
+    if reference is None:
+        # A repair asks every registry that a damaged model is from.
+        settings = with_password_for(settings, registries(settings.cache) if repair else ())
 
     def work(progress: Progress) -> None:
         found = upkeep.verify(
