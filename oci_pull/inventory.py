@@ -37,12 +37,16 @@ class CachedTree:
     @property
     def name(self) -> str:
         """What to call it: by its tags where it has any, else by its digest."""
+        if self.tags:
+            return f"{self.bare_name}:{','.join(self.tags)}"
+        return f"{self.bare_name}@{self.receipt.digest.algorithm}:{self.receipt.digest.short}"
+
+    @property
+    def bare_name(self) -> str:
+        """What it was pulled as, without tag and digest."""
         name = self.receipt.reference.partition("@")[0]
         head, colon, tail = name.rpartition(":")
-        name = head if colon and "/" not in tail else name
-        if self.tags:
-            return f"{name}:{','.join(self.tags)}"
-        return f"{name}@{self.receipt.digest.algorithm}:{self.receipt.digest.short}"
+        return head if colon and "/" not in tail else name
 
     @property
     def size(self) -> int:

@@ -1,6 +1,5 @@
 """`oci-pull login` and `oci-pull logout`."""
 
-import os
 import sys
 import time
 from functools import partial
@@ -15,6 +14,7 @@ from oci_pull.cli.options import Given, takes
 from oci_pull.cli.password import asked_credential, interruptible
 from oci_pull.cli.progress.form import NoProgress, Progress
 from oci_pull.cli.progress.plain import PlainProgress
+from oci_pull.cli.pull import load
 from oci_pull.settings import Settings
 
 _USER_AGENT = f"oci-pull/{__version__}"
@@ -32,7 +32,7 @@ def login(registry: Registry, *, given: Given) -> None:
     """Keep a credential for a registry, once the registry has taken it."""
     from oci_pull.verbs import login as verb
 
-    settings = _load(given)
+    settings = load(given)
     warn = partial(_warn, Ink.of(settings, sys.stderr))
     verb.registry_host(registry)
     with interruptible():
@@ -51,7 +51,7 @@ def logout(registry: Registry, *, given: Given) -> None:
     """Forget the credential of a registry."""
     from oci_pull.verbs import login as verb
 
-    settings = _load(given)
+    settings = load(given)
     warn = partial(_warn, Ink.of(settings, sys.stderr))
     with interruptible():
         done = verb.logout(registry, settings, warn)
@@ -68,10 +68,6 @@ def _observer(settings: Settings) -> Progress:
     if settings.quiet:
         return NoProgress(sys.stderr)
     return PlainProgress(sys.stderr, clock=time.monotonic, stamps=False)
-
-
-def _load(given: Given) -> Settings:
-    return Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
 
 
 def _warn(ink: Ink, message: str) -> None:

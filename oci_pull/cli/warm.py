@@ -1,6 +1,5 @@
 """`oci-pull warm`: many models are in the cache, for cron, timers and fleets."""
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from oci_pull.cli.options import NETWORK, OUTPUT, Given, parsed, takes
 from oci_pull.cli.password import with_password
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.progress.terminal import make_progress
+from oci_pull.cli.pull import load
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.units import size
 from oci_pull.errors import Cancelled, InvalidSetting, OciPullError
@@ -47,7 +47,7 @@ def warm(
     ] = None,
 ) -> None:
     """Fetch many models into the cache; one that fails stops none of the others."""
-    settings = Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
+    settings = load(given)
     progress = make_progress(settings)
     try:
         limit = parsed("--max-size", as_size, max_size)

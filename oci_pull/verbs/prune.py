@@ -195,11 +195,8 @@ _NAMES = {
 
 def names_of(tree: CachedTree) -> Iterator[str]:
     """Every name by which somebody may mean a tree."""
-    reference = tree.receipt.reference
-    yield reference
-    name = reference.partition("@")[0]
-    head, colon, tail = name.rpartition(":")
-    name = head if colon and "/" not in tail else name
+    name = tree.bare_name
+    yield tree.receipt.reference
     yield name
     yield f"{name}@{tree.receipt.digest}"
     yield from (f"{name}:{tag}" for tag in tree.tags)

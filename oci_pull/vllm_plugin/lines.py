@@ -28,7 +28,7 @@ class Lines:
         if not isinstance(event, events.Warned):
             self._plain.on(event)
         elif not self._is_laid_out:
-            # Then it is the verdict on the tree, and that is in the result.
+            # Afterwards it is the verdict on the tree, and that is in the result.
             _log.warning("oci-pull: %s", event.message)
 
 

@@ -13,6 +13,7 @@ from oci_pull.adapters.cache.owner import Owner, is_alive, is_dead
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.references import DirectoryReferences
 from oci_pull.adapters.cache.store import DirectoryStore
+from oci_pull.adapters.cache.stored import entries
 from oci_pull.adapters.cache.trees import RECEIPT, read_receipt
 from oci_pull.errors import OciPullError
 from oci_pull.inventory import CachedTree, Inventory, Kind, Piece
@@ -117,10 +118,10 @@ def _own(tree: CachedTree, contents: frozenset[str]) -> int:
 
 def _contents(cache: Cache) -> Iterator[str]:
     """The hex digits of every content that is in a blob or was unpacked."""
-    for home in _entries(cache.root / "blobs"):
-        yield from (path.name for path in _entries(home))
-    for layer in _entries(cache.root / "layers"):
-        yield from (path.name for path in _entries(layer / FILES))
+    for home in entries(cache.root / "blobs"):
+        yield from (path.name for path in entries(home))
+    for layer in entries(cache.root / "layers"):
+        yield from (path.name for path in entries(layer / FILES))
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -143,8 +144,8 @@ class _Pieces:
         yield from self.leftovers()
 
     def blobs(self) -> Iterator[Piece]:
-        for home in _entries(self.cache.root / "blobs"):
-            for path in _entries(home):
+        for home in entries(self.cache.root / "blobs"):
+            for path in entries(home):
                 digest = _digest(home.name, path.name)
                 with suppress(OSError):
                     found = path.lstat()
@@ -157,7 +158,7 @@ class _Pieces:
                         yield Piece(Kind.LEFTOVER, path, None, size, found.st_mtime)
 
     def layers(self) -> Iterator[Piece]:
-        for path in _entries(self.cache.root / "layers"):
+        for path in entries(self.cache.root / "layers"):
             if digest := _made_of(path.name):
                 found = list(_files(path))
                 size = sum(each.st_blocks for _, each in found) * _BLOCK
@@ -166,9 +167,9 @@ class _Pieces:
                 yield Piece(Kind.LAYER, path, digest, size, modified, is_shared=is_shared)
 
     def partials(self) -> Iterator[Piece]:
-        for home in _entries(self.cache.root / "partial"):
+        for home in entries(self.cache.root / "partial"):
             digest = _digest(_ALGORITHMS.get(len(home.name), ""), home.name)
-            for path in _entries(home) if digest else ():
+            for path in entries(home) if digest else ():
                 found = list(_files(path))
                 owner = Owner.parse(path.name)
                 yield Piece(
@@ -184,13 +185,13 @@ class _Pieces:
     def leftovers(self) -> Iterator[Piece]:
         """What has no final name yet, and whoever was making it is dead, or left no name."""
         for home in (self.cache.incomplete, self.cache.root / "partial"):
-            for path in _entries(home):
+            for path in entries(home):
                 with suppress(OSError):
                     if is_dead(path, locks=self.cache.locks):
                         yield _leftover(path)
         for home in (self.cache.locks, self.cache.root / "partial"):
-            yield from _temporary(_entries(home))
-        yield from _temporary(_entries(self.cache.root))
+            yield from _temporary(entries(home))
+        yield from _temporary(entries(self.cache.root))
         yield from _temporary(path for path, _ in _files(self.cache.root / "refs"))
 
     def _is_shared(self, found: os.stat_result, content: str) -> bool:
@@ -208,13 +209,6 @@ def _temporary(paths: Iterable[Path]) -> Iterator[Piece]:
         if _TEMPORARY.fullmatch(path.name) and not Owner.of(path.name):
             with suppress(OSError):
                 yield _leftover(path)
-
-
-def _entries(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except OSError:
-        return []
 
 
 def _digest(algorithm: str, digits: str) -> Digest | None:

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from oci_pull.cli import output
-from oci_pull.cli.cache.verb import COMMON, checked, load
+from oci_pull.cli.cache.verb import COMMON, checked
 from oci_pull.cli.options import Given, takes
 from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.pull import load
 from oci_pull.cli.units import shortened, size
 from oci_pull.errors import printable
 from oci_pull.inventory import CachedTree, Kind, Piece

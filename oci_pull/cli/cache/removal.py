@@ -9,10 +9,11 @@ import typer
 
 from oci_pull import upkeep
 from oci_pull.cli import output
-from oci_pull.cli.cache.verb import COMMON, checked, load
+from oci_pull.cli.cache.verb import COMMON, checked
 from oci_pull.cli.columns import with_note
 from oci_pull.cli.options import Given, parsed, takes
 from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.pull import load
 from oci_pull.cli.signals import CANCEL
 from oci_pull.cli.units import several, size
 from oci_pull.errors import UsageError, printable

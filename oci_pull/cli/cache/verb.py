@@ -1,12 +1,11 @@
 """What the verbs of the cache have in common."""
 
-import os
 from collections.abc import Callable
 
 import typer
 
 from oci_pull.cli import output
-from oci_pull.cli.options import AT_ONCE, Given
+from oci_pull.cli.options import AT_ONCE
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.progress.terminal import make_progress
 from oci_pull.cli.signals import CANCEL
@@ -15,11 +14,6 @@ from oci_pull.settings import Settings
 
 #: The options of every verb.
 COMMON = ("cache_dir", "config", *AT_ONCE)
-
-
-def load(given: Given) -> Settings:
-    """What the command line and the environment say."""
-    return Settings.load(os.environ, given)  # noqa: TID251 - handed to settings
 
 
 def checked(settings: Settings, work: Callable[[Progress], None]) -> None:
