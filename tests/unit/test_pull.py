@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -134,3 +135,16 @@ def test_who_stops_it_is_not_told_that_the_time_is_over(tmp_path: Path, settings
     cancel.set()
     with pytest.raises(Cancelled):
         api.pull(_put(tmp_path, _MODEL), settings=settings, cancel=cancel, timeout=0.0001)
+
+
+def test_what_was_looked_up_in_the_cache_is_told_to_who_wants_to_know(
+    tmp_path: Path, settings: Settings
+) -> None:
+    reference = _put(tmp_path, _MODEL)
+    looked = []
+    for verbose in (1, 1, 0):
+        recorder = _Recorder()
+        api.pull(reference, settings=replace(settings, verbose=verbose), observer=recorder)
+        looked.append([event.is_here for event in recorder.of(events.LookedUp)])
+    # By its tag it is asked for; then it is known.
+    assert looked == [[], [True], []]

@@ -105,8 +105,7 @@ class MirroredSource:
         except OciPullError as error:
             if blamed is None or isinstance(error, Cancelled):
                 raise
-        if blamed is None:
-            raise AssertionError("whoever has nothing raises")
+        assert blamed is not None  # whoever has nothing raises
         return blamed
 
     def _having(self, blob: Descriptor) -> "list[_Mirror]":

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from oci_pull.cli.arguments import rewrite
 from oci_pull.errors import InvalidSetting
 from tests import builders
 from tests.e2e.models import model, put
-from tests.fakes.registry import Auth, FakeRegistry
+from tests.fakes.registry import Auth, BlobFaults, FakeRegistry, ServerFaults
 from tests.servers.push import write_layout
 
 if TYPE_CHECKING:
@@ -400,3 +401,122 @@ def test_a_configuration_that_cannot_be_read_is_a_finding(command: Command) -> N
     assert run.code == 2
     assert run.json["checks"][0]["state"] == "failed"
     assert str(file) in run.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "step", "said"),
+    [
+        (ServerFaults(html=True), "registry", "it is not an OCI registry"),
+        (ServerFaults(ping_status=404), "registry", "answers 404 at /v2/"),
+    ],
+)
+def test_what_is_no_registry_is_told(
+    command: Command, registry: FakeRegistry, faults: ServerFaults, step: str, said: str
+) -> None:
+    reference = put(registry, _MODEL)
+    registry.server_faults = faults
+    run = command("doctor", reference, "--format", "json", "--retries", "0")
+    assert run.code == 5
+    failed = {
+        each["name"]: each["message"] for each in run.json["checks"] if each["state"] == "failed"
+    }
+    assert failed.keys() == {step}
+    assert said in failed[step]
+
+
+def test_a_limit_that_is_used_up_is_a_warning(command: Command, registry: FakeRegistry) -> None:
+    reference = put(registry, _MODEL)
+    told = {"RateLimit-Limit": "100;w=21600", "Docker-RateLimit-Source": "203.0.113.7"}
+    for left, state in (("3", "ok"), ("0", "warning")):
+        registry.server_faults = ServerFaults(
+            headers={**told, "RateLimit-Remaining": f"{left};w=21600"}
+        )
+        run = command("doctor", reference, "--format", "json")
+        assert states(run)[-1] == state
+        facts = run.json["checks"][-1]["facts"]
+        assert (facts["remaining"], facts["source"]) == (int(left), "203.0.113.7")
+
+
+def test_a_cache_that_is_of_no_use_is_a_finding(command: Command, reference: str) -> None:
+    command(reference)
+    (command.cache / "version").write_text("99\n")
+    run = command("doctor", "--format", "json")
+    assert run.code == 7
+    found = {each["name"]: each["state"] for each in run.json["checks"]}
+    assert (found["cache"], found["links"]) == ("failed", "skipped")
+    for words in (("ls",), ("df",), ("verify",), ("prune", "-y"), ("path", reference)):
+        assert command("cache", *words).code == 7
+
+
+def test_mirrors_are_told_in_their_order(command: Command, registry: FakeRegistry) -> None:
+    reference = put(registry, _MODEL)
+    words = ("--mirror", "https://one.example", "--mirror", "https://two.example")
+    run = command("doctor", reference, *words, "--format", "json", "--offline")
+    facts = next(each for each in run.json["checks"] if each["name"] == "mirrors")["facts"]
+    assert facts["mirrors"] == ["https://one.example", "https://two.example"]
+
+
+# --- what a look at this machine adds to a failure
+
+
+def test_a_name_that_is_nearly_right_is_shown_offline(
+    command: Command, registry: FakeRegistry
+) -> None:
+    reference = put(registry, _MODEL)
+    command(reference)
+    run = command("--offline", reference.replace("model:", "modle:"))
+    assert run.code == 12
+    assert f"a name that is there: {reference}" in run.err
+    assert f"try: oci-pull --offline {reference}" in run.err
+
+
+def test_a_download_that_was_begun_is_told_offline(
+    command: Command, registry: FakeRegistry
+) -> None:
+    reference = put(registry, _MODEL)
+    registry.blob_faults = BlobFaults(cut_after=3000)
+    assert command(reference, "--retries", "0").code == 5
+    (listed,) = command("cache", "ls", "--partial", "--format", "json").json["partials"]
+    assert (listed["reference"], listed["owner"]) == (reference, None)
+    line = command("cache", "ls", "--partial").out.splitlines()[1]
+    assert (line.split()[0], line.split()[-1]) == (reference, "nobody")
+    shutil.rmtree(command.cache / "refs", ignore_errors=True)
+    run = command("--offline", reference)
+    assert run.code == 12
+    assert "a download of it was begun, and is not finished" in run.err
+
+
+def test_what_could_go_is_told_where_there_is_no_room(command: Command, reference: str) -> None:
+    tree = Path(command(reference).out.strip())
+    for path in (command.cache / "used").rglob("*@*"):
+        os.utime(path, (0, 0))
+    write_layout(command.home / "layout", builders.docker_v02(model(seed=1)), "v2")
+    full = type("Disk", (), {"free": 0, "total": 10**9})
+    command.patch.setattr("shutil.disk_usage", lambda _: full)
+    run = command(f"{reference.removesuffix('v1')}v2")
+    assert run.code == 7
+    assert "of models that were not used for 30d can go" in run.err
+    assert "oci-pull cache prune --older-than 30d --dry-run" in run.err
+    typed = command("--cache-dir", command.cache, f"{reference.removesuffix('v1')}v2")
+    assert f"--older-than 30d --cache-dir {command.cache} --dry-run" in typed.err
+    assert tree.exists()
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that somebody sits at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "stays"), [("y\n", False), ("n\n", True), ("", True)])
+def test_whoever_sits_there_is_asked_before_something_goes(
+    command: Command, reference: str, answer: str, stays: bool
+) -> None:
+    tree = Path(command(reference).out.strip())
+    command.patch.setattr(sys, "stdin", Terminal(io.BytesIO(answer.encode())))
+    command.patch.setattr(sys, "stderr", shown := Terminal(io.BytesIO()))
+    assert obey(["cache", "rm", reference]) == (2 if stays else 0)
+    shown.seek(0)
+    assert f"remove {reference}? [y/N] " in shown.read()
+    assert tree.exists() is stays

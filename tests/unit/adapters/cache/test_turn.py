@@ -63,6 +63,22 @@ def test_a_dead_process_has_no_turn(cache: Cache, cancel: Cancel) -> None:
     assert list(cache.locks.iterdir()) == []
 
 
+def test_a_file_in_the_place_of_a_turn_is_nobodys(cache: Cache, cancel: Cancel) -> None:
+    cache.locks.mkdir()
+    (cache.locks / "warm").write_text("")
+    with turn(cache, "warm", cancel):
+        assert (cache.locks / "warm").is_dir()
+    assert list(cache.locks.iterdir()) == []
+
+
+def test_a_turn_of_who_knows_whom_is_left_alone(cache: Cache, cancel: Cancel) -> None:
+    strange = cache.locks / "warm" / "of a newer release"
+    strange.mkdir(parents=True)
+    with pytest.raises(Busy, match="of a newer release"):
+        turn(cache, "warm", cancel).__enter__()
+    assert strange.exists()
+
+
 @pytest.mark.parametrize(("silent", "is_taken"), [(30, False), (90, True)])
 def test_one_elsewhere_has_it_until_nothing_is_heard_of_it(
     cache: Cache, cancel: Cancel, silent: float, is_taken: bool
