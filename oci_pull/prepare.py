@@ -184,11 +184,13 @@ def _last_seen(request: Request, shelves: Shelves, error: TransferError) -> Reso
 
 def meant(document: Document, request: Request, shelves: Shelves) -> Manifest:
     """The manifest, or the one that is chosen of an index, however deep."""
-    for _ in range(MAX_DEPTH):
-        if isinstance(document, Manifest):
-            return document
+    depth = 0
+    while isinstance(document, Index):
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise InvalidManifest(f"indexes are nested more than {MAX_DEPTH} deep")
         document = _entry(document, request, shelves)
-    raise InvalidManifest(f"indexes are nested more than {MAX_DEPTH} deep")
+    return document
 
 
 def _entry(index: Index, request: Request, shelves: Shelves) -> Document:

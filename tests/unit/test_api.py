@@ -16,6 +16,7 @@ from oci_pull.errors import (
     Cancelled,
     DigestRequired,
     InconsistentModel,
+    InvalidManifest,
     InvalidSetting,
     NotAModel,
     NotCached,
@@ -30,6 +31,7 @@ from oci_pull.errors import (
     UnsafePath,
     UnsupportedDigest,
 )
+from oci_pull.oci.index import MAX_DEPTH
 from oci_pull.pull import PullResult
 from oci_pull.settings import Settings
 from tests.builders import (
@@ -446,6 +448,27 @@ def test_variants_of_an_index_are_chosen_by_what_tells_them_apart(
     with pytest.raises(PlatformUnknown, match="quant=fp4"):
         api.pull(reference, settings=settings, select=("quant=fp4",))
     assert api.inspect(reference, settings=settings).manifest is None
+
+
+def test_indexes_in_indexes_end_somewhere(put: Put, settings: Settings) -> None:
+    stored = modelpack(_MODEL)
+    for _ in range(MAX_DEPTH):
+        stored = index([IndexEntry(stored)])
+    assert _files(api.pull(put(stored), settings=settings).path) == _MODEL
+    with pytest.raises(InvalidManifest, match="nested more than"):
+        api.pull(put(index([IndexEntry(stored)])), settings=settings)
+
+
+def test_an_inspection_of_a_model_whose_config_is_gone_tells_the_rest(
+    put: Put, settings: Settings
+) -> None:
+    stored = modelpack(_MODEL)
+    reference = put(stored)
+    config = json.loads(stored.manifest)["config"]["digest"]
+    (put.directory / "blobs/sha256" / config.removeprefix("sha256:")).unlink()
+    found = api.inspect(reference, settings=settings)
+    assert found.layout
+    assert {str(file.path) for file in found.layout.files} == set(_MODEL)
 
 
 def test_a_shard_that_is_missing_is_told_before_anything_is_laid_out(
