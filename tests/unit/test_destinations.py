@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oci_pull import api
-from oci_pull.errors import NotCached, SeveralRoots, UsageError
+from oci_pull.errors import ConnectionFailed, NotCached, SeveralRoots, UsageError
 from oci_pull.oci.digest import Digest
 from oci_pull.settings import Settings
 from tests.builders import Artifact, docker_v02, modelpack, tiny_model
@@ -170,6 +170,13 @@ def test_what_was_seen_last_is_used_where_that_was_allowed_and_said(
     assert "as it was last seen" in found.warnings[0]
     planned = api.plan(reference, settings=gone)
     assert any("as it was last seen" in warning for warning in planned.warnings)
+
+
+def test_what_was_never_seen_fails_as_it_would_without(settings: Settings) -> None:
+    with FakeRegistry() as registry:
+        reference = put(registry, docker_v02(_MODEL))
+    with pytest.raises(ConnectionFailed):
+        api.pull(reference, settings=settings, retries=0, stale_ok=True)
 
 
 def test_offline_an_unfinished_model_says_what_it_lacks(tmp_path: Path, settings: Settings) -> None:

@@ -464,7 +464,7 @@ def test_a_name_that_is_nearly_right_is_shown_offline(
 ) -> None:
     reference = put(registry, _MODEL)
     command(reference)
-    run = command("--offline", reference.replace("model:", "modle:"))
+    run = command("--offline", reference.replace("model:", "models:"))
     assert run.code == 12
     assert f"a name that is there: {reference}" in run.err
     assert f"try: oci-pull --offline {reference}" in run.err

@@ -94,6 +94,31 @@ def test_a_certificate_of_the_first_version_has_no_version_in_it() -> None:
     assert found.not_after == datetime(2036, 11, 25, 20, 12, 50, tzinfo=UTC)
 
 
+def test_an_attribute_without_a_type_is_passed_over() -> None:
+    common_name = b"\x06\x03\x55\x04\x03"
+    assert Certificate.parse(DER).issuer == "Büro CA"
+    untyped = DER.replace(common_name, b"\x04" + common_name[1:])
+    found = Certificate.parse(untyped)
+    assert (found.issuer, found.subject) == ("Corp", "")
+
+
+@pytest.mark.parametrize(
+    ("der", "why"),
+    [
+        (DER[:1], "ends early"),
+        (DER[:-1], "ends early"),
+        (b"\x30\x80", "a length that no certificate has"),
+        (b"\x30\x85" + DER[2:], "a length that no certificate has"),
+        (b"\x04\x00", "another structure"),
+        (DER * 2, "more than a certificate"),
+        (b"", "more than a certificate"),
+    ],
+)
+def test_another_shape_is_refused(der: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Certificate.parse(der)
+
+
 def test_a_time_that_is_none_is_refused() -> None:
     utc_time = b"\x17\x0d"
     assert DER.count(utc_time) == 2

@@ -5,7 +5,15 @@ import pytest
 from oci_pull.errors import Unsupported
 from oci_pull.oci.manifest import Manifest
 from oci_pull.packaging import image
-from oci_pull.packaging.plan import ApplyLayers, BlobNeed, FilePlan, Known, Needs, PlaceBlob
+from oci_pull.packaging.plan import (
+    ApplyLayers,
+    BlobNeed,
+    FilePlan,
+    Known,
+    Needs,
+    PlaceBlob,
+    RangeNeed,
+)
 from tests.content import Layer, artifact, layer
 from tests.unit.packaging.planning import manifest_of, planned
 
@@ -84,6 +92,15 @@ def test_titled_layers_are_files_unless_the_config_counts_them(
     assert isinstance(plan, FilePlan)
     (operation,) = plan.operations
     assert isinstance(operation, ApplyLayers if is_image else PlaceBlob)
+
+
+def test_a_titled_file_that_may_be_a_directory_is_looked_at_first() -> None:
+    found = manifest(layer(f"{TAR}+gzip", b"x", {TITLE: "model"}))
+    asked_next = image.plan(found, Known({asked(found): b"{}"}))
+    assert isinstance(asked_next, Needs)
+    (need,) = asked_next.needs
+    assert isinstance(need, RangeNeed)
+    assert need.blob.digest == found.layers[0].digest
 
 
 def test_olot_titles_layers_that_are_layers() -> None:
