@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from oci_pull.errors import Cancelled
@@ -68,14 +68,19 @@ class Crew:
             self._failures.append(error)
             self._failed.set()
 
-    def wait(self, on_tick: Callable[[], None]) -> None:
-        """Every thread has ended; `on_tick` was called several times a second meanwhile.
+    def run(self, works: Iterable[Callable[[], None]], on_tick: Callable[[], None]) -> None:
+        """Each was done in a thread of its own, and every thread has ended.
+
+        `on_tick` was called several times a second meanwhile.
 
         Raises:
             Cancelled: the user said so; what was fetched is kept.
-            BaseException: the first that a thread raised; it stops the others.
+            BaseException: the first that a thread raised; it stops the others. So does what
+                interrupts this one, also while it still starts them.
         """
         try:
+            for work in works:
+                self.start(work)
             while self._is_working():
                 self._check()
                 self._beat()
@@ -116,13 +121,18 @@ class Crew:
     def _end(self) -> None:
         """Cut every connection, give the threads a moment to leave, and give up what they hold."""
         self._failed.set()
-        self._flows.cut_all()
-        with self._changed:
-            self._has_ended = True
-            self._changed.wait_for(lambda: not self._working, _GRACE)
-            assemblies = list(self._assemblies)
-        for assembly in assemblies:
-            assembly.close()
+        try:
+            with self._changed:
+                self._has_ended = True
+            self._flows.cut_all()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._working, _GRACE)
+        finally:
+            # Whoever is interrupted once more does not want to wait, and holds nothing any longer.
+            with self._changed:
+                assemblies = list(self._assemblies)
+            for assembly in assemblies:
+                assembly.close()
 
     @contextmanager
     def held(self, assembly: Assembly) -> Iterator[Assembly]:

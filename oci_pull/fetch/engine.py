@@ -106,10 +106,8 @@ class Session:
         )
         crew, flows = self._crew()
         download = Download(self._store, board, crew)
-        for _ in range(self._threads(jobs)):
-            line = self._line(crew, flows, board.crowd)
-            crew.start(partial(download.work, line))
-        crew.wait(board.wake)
+        lines = (self._line(crew, flows, board.crowd) for _ in range(self._threads(jobs)))
+        crew.run((partial(download.work, line) for line in lines), board.wake)
         return board.blobs
 
     def read(self, wanted: Sequence[tuple[Descriptor, Span]]) -> Sequence[bytes]:
@@ -159,10 +157,9 @@ class Session:
                     return
                 results[number] = work(items[number], crew, line)
 
-        for _ in range(min(threads or self._engine.limits.connections, len(items))):
-            line = self._line(crew, flows, None)
-            crew.start(partial(worker, line))
-        crew.wait(lambda: None)
+        count = min(threads or self._engine.limits.connections, len(items))
+        lines = (self._line(crew, flows, None) for _ in range(count))
+        crew.run((partial(worker, line) for line in lines), lambda: None)
         return [results[number] for number in range(len(items))]
 
     def _threads(self, jobs: Sequence[Job]) -> int:

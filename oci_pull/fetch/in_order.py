@@ -75,40 +75,47 @@ class _Ahead:
     def __init__(self, content: Reader) -> None:
         self._content = content
         self._changed = threading.Condition()
-        self._read: deque[bytes | BaseException] = deque()
+        self._read: deque[bytes] = deque()
+        #: How it ended: with nothing more, or with what reading has raised.
+        self._end: BaseException | bool = False
         self._is_stopped = False
         # A daemon: who gives up does not wait for it, and it ends as soon as the blob is closed.
         self._thread = threading.Thread(target=self._work, daemon=True)  # noqa: TID251
         self._thread.start()
 
     def _work(self) -> None:
-        item: bytes | BaseException = b"?"
-        while item and not isinstance(item, BaseException):
-            try:
-                item = self._content.read(_PIECE)
-            except BaseException as error:  # noqa: BLE001 - raised again where it is read
-                item = error
-            with self._changed:
-                self._changed.wait_for(lambda: len(self._read) < _DEPTH or self._is_stopped)
-                if self._is_stopped:
-                    return
-                self._read.append(item)
+        end: BaseException | bool = True
+        try:
+            while self._keep(self._content.read(_PIECE)):
+                pass
+        except BaseException as error:  # noqa: BLE001 - raised again where it is read
+            end = error
+        with self._changed:
+            self._end = end
+            self._changed.notify_all()
+
+    def _keep(self, piece: bytes) -> bool:
+        """Let it be read, once there is room for it; whether to go on."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._read) < _DEPTH or self._is_stopped)
+            if piece and not self._is_stopped:
+                self._read.append(piece)
                 self._changed.notify_all()
+            return bool(piece) and not self._is_stopped
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes, empty at the end; raises what reading the content raised."""
         with self._changed:
-            self._changed.wait_for(lambda: self._read)
-            item = self._read[0]
-            if isinstance(item, BaseException):
-                raise item
-            if item:
-                # The end stays, and is read again by whoever asks again.
-                self._read.popleft()
-            if len(item) > size:
-                self._read.appendleft(item[size:])
+            self._changed.wait_for(lambda: self._read or self._end)
+            if not self._read:
+                if isinstance(self._end, BaseException):
+                    raise self._end
+                return b""
+            piece = self._read.popleft()
+            if len(piece) > size:
+                self._read.appendleft(piece[size:])
             self._changed.notify_all()
-        return item[:size]
+        return piece[:size]
 
     def leave(self) -> None:
         """Nobody reads what it makes any more."""

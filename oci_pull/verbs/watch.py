@@ -31,9 +31,8 @@ class Watch:
         end = Deadline(self.cancel, clock, clock.now() + seconds)
         results: list[T] = []
         crew = Crew(end, self.observer, clock, Flows(self.observer, clock, stall_timeout=seconds))
-        crew.start(lambda: results.append(work()))
         try:
-            crew.wait(lambda: None)
+            crew.run([lambda: results.append(work())], lambda: None)
         except Cancelled as error:
             if self.cancel.is_set():
                 raise

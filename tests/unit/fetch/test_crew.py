@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ from oci_pull.fetch.flows import Flows
 from oci_pull.oci.ranges import Span
 from tests.fakes.memory import PATIENCE, MemoryStream, Reply
 from tests.unit.fetch.support import World, content_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -42,17 +46,14 @@ def wait_for(event: threading.Event) -> None:
 
 def test_it_waits_for_every_thread(crew: Crew) -> None:
     done: list[int] = []
-    for number in range(5):
-        crew.start(lambda n=number: done.append(n))  # type: ignore[misc]
-    crew.wait(nothing)
+    crew.run([partial(done.append, number) for number in range(5)], nothing)
     assert sorted(done) == [0, 1, 2, 3, 4]
     assert not crew.is_set()
 
 
 def test_it_waits_for_threads_that_threads_have_started(crew: Crew) -> None:
     done: list[str] = []
-    crew.start(lambda: crew.start(lambda: done.append("second")))
-    crew.wait(nothing)
+    crew.run([lambda: crew.start(lambda: done.append("second"))], nothing)
     assert done == ["second"]
 
 
@@ -63,8 +64,7 @@ def test_whoever_waits_gets_ticks_and_may_look(world: World, crew: Crew) -> None
         for _ in range(3):
             assert looks.acquire(timeout=PATIENCE)
 
-    crew.start(work)
-    crew.wait(looks.release)
+    crew.run([work], looks.release)
     assert len(world.observer.of(Tick)) >= 3
 
 
@@ -81,10 +81,8 @@ def test_the_first_failure_stops_the_others_and_is_raised(crew: Crew) -> None:
         stopped.set()
         raise Cancelled("the echo")
 
-    crew.start(work)
-    crew.start(fail)
     with pytest.raises(ConnectionFailed) as caught:
-        crew.wait(nothing)
+        crew.run([work, fail], nothing)
     assert caught.value is error
     assert stopped.is_set()
 
@@ -93,23 +91,66 @@ def test_a_failure_that_comes_with_the_end_of_the_last_thread_is_raised(crew: Cr
     def fail() -> None:
         raise KeyError("a bug")
 
-    crew.start(fail)
     with pytest.raises(KeyError):
-        crew.wait(nothing)
+        crew.run([fail], nothing)
 
 
 def test_a_cancel_is_told_even_where_everybody_left_in_time(world: World, crew: Crew) -> None:
-    crew.start(world.cancel.set)
     with pytest.raises(Cancelled, match="what was fetched is kept"):
-        crew.wait(nothing)
+        crew.run([world.cancel.set], nothing)
 
 
 def test_who_hangs_is_left_behind(world: World, crew: Crew) -> None:
     hangs = threading.Event()
-    crew.start(partial(wait_for, hangs))
     world.cancel.set()
     with pytest.raises(Cancelled):
-        crew.wait(nothing)
+        crew.run([partial(wait_for, hangs)], nothing)
+    hangs.set()
+
+
+def test_who_is_interrupted_while_it_starts_them_stops_those_that_run(
+    world: World, crew: Crew
+) -> None:
+    has_claimed, has_left = threading.Event(), threading.Event()
+
+    def work() -> None:
+        crew.hold(world.assembly())
+        has_claimed.set()
+        while not crew.is_set():
+            has_left.wait(0.01)
+        has_left.set()
+
+    def works() -> Iterator[Callable[[], None]]:
+        yield work
+        wait_for(has_claimed)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crew.run(works(), nothing)
+    wait_for(has_left)
+    assert world.store.partial(world.blob).releases == 1
+
+
+def test_who_is_interrupted_again_while_it_ends_them_holds_nothing(
+    world: World, crew: Crew, flows: Flows
+) -> None:
+    assembly = world.assembly()
+    crew.hold(assembly)
+    stretch = assembly.take(Span(0, 1000))
+    hangs = threading.Event()
+
+    class Interrupting(MemoryStream):
+        def abort(self) -> None:
+            raise KeyboardInterrupt
+
+    def work() -> None:
+        with flows.opened(Interrupting(b"", Span(0, 1), Reply(), 1), stretch):
+            world.cancel.set()
+            hangs.wait(PATIENCE)
+
+    with pytest.raises(KeyboardInterrupt):
+        crew.run([work], nothing)
+    assert world.store.partial(world.blob).releases == 1
     hangs.set()
 
 
@@ -127,9 +168,8 @@ def test_every_connection_is_cut_and_every_partial_released_in_the_end(
             world.cancel.set()
             hangs.wait(PATIENCE)
 
-    crew.start(work)
     with pytest.raises(Cancelled):
-        crew.wait(nothing)
+        crew.run([work], nothing)
     assert stream.aborted.is_set()
     assert world.store.partial(world.blob).releases == 1
     hangs.set()
@@ -148,8 +188,7 @@ def test_partials_are_kept_alive_every_quarter_of_a_minute(world: World, crew: C
         if len(beats) == 3:
             enough.set()
 
-    crew.start(partial(wait_for, enough))
-    crew.wait(look)
+    crew.run([partial(wait_for, enough)], look)
     assert [beat - begun for beat in beats[:3]] == [15, 30, 45]
 
 

@@ -11,6 +11,7 @@ from oci_pull.errors import Cancelled, DamagedArchive
 from oci_pull.fetch.in_order import InOrder
 from oci_pull.ports import Pipelined, Reader
 from tests.fakes.memory import PATIENCE
+from tests.unit.fetch.support import in_background
 
 PIECES = [bytes([number]) * 100_000 for number in range(50)]
 CONTENT = b"".join(PIECES)
@@ -144,6 +145,22 @@ def test_content_that_cannot_be_made_is_told_and_the_rest_of_the_blob_is_read() 
         exhaust(content)
     reader.drain()
     assert blob.asked == len(PIECES)
+
+
+def test_content_that_cannot_be_kept_is_told_to_whoever_waits_for_it() -> None:
+    class Unkept(bytes):
+        """A piece that there is no room for."""
+
+        def __bool__(self) -> bool:
+            raise MemoryError
+
+    class Content:
+        def read(self, size: int) -> bytes:
+            return Unkept(size)
+
+    content = InOrder(Blob().pieces()).ahead(Content())
+    reading = in_background(lambda: content.read(1))
+    assert isinstance(reading.exception(PATIENCE), MemoryError)
 
 
 def test_who_leaves_does_not_wait_and_nobody_is_left() -> None:

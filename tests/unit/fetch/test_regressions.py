@@ -244,9 +244,8 @@ def test_a_cancel_says_that_what_was_fetched_is_kept(tmp_path: Path) -> None:
         world.cancel.set()
         raise Cancelled("stopped")
 
-    crew.start(work)
     with pytest.raises(Cancelled, match="what was fetched is kept"):
-        crew.wait(lambda: None)
+        crew.run([work], lambda: None)
 
 
 class SlowStore(MemoryStore):
