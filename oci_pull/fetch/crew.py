@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from oci_pull.errors import Cancelled
+from oci_pull.errors import Cancelled, OciPullError
 from oci_pull.events import Tick
 from oci_pull.fetch.assembly import Assembly
 from oci_pull.fetch.flows import Flows
@@ -62,10 +62,16 @@ class Crew:
             thread.start()
             self._joins.append(thread.join)
         except RuntimeError as error:
-            # No more threads: those that run are stopped like after any other failure.
+            # Those that run are stopped like after any other failure.
             with self._changed:
                 self._working -= 1
-            self._failures.append(error)
+            refused = OciPullError(
+                f"no thread can be started: {error}",
+                facts=["so many processes are allowed here (ulimit -u), or the program has ended"],
+                hint="-j 1  needs the fewest",
+            )
+            refused.__cause__ = error
+            self._failures.append(refused)
             self._failed.set()
 
     def run(self, works: Iterable[Callable[[], None]], on_tick: Callable[[], None]) -> None:

@@ -193,7 +193,7 @@ def _take_over(dead: Path, mine: Path, blob: Descriptor, *, is_moved: bool) -> b
     except FileNotFoundError:
         # It took so long that somebody took this process for dead.
         return False
-    except OSError:
+    except BaseException:
         mine.rename(dead)
         raise
     return True
@@ -224,7 +224,7 @@ class OwnedPartial:
         with writing(directory):
             try:
                 self._journal = journal.Journal(directory / JOURNAL, blob.digest.hex, blob.size)
-            except OSError:
+            except BaseException:
                 self._set_free()
                 raise
             try:
@@ -234,7 +234,8 @@ class OwnedPartial:
                     os.ftruncate(self._data, blob.size)
                 elif size < blob.size:
                     self._start_over()
-            except OSError:
+            except BaseException:
+                # Whatever it is: this process may run on, and nobody takes from the living.
                 self.release()
                 raise
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oci_pull.errors import Cancelled, ConnectionFailed
+from oci_pull.errors import Cancelled, ConnectionFailed, OciPullError
 from oci_pull.events import Tick
 from oci_pull.fetch.crew import Crew
 from oci_pull.fetch.flows import Flows
@@ -98,6 +98,33 @@ def test_a_failure_that_comes_with_the_end_of_the_last_thread_is_raised(crew: Cr
 def test_a_cancel_is_told_even_where_everybody_left_in_time(world: World, crew: Crew) -> None:
     with pytest.raises(Cancelled, match="what was fetched is kept"):
         crew.run([world.cancel.set], nothing)
+
+
+def test_that_there_are_no_more_threads_is_told_and_stops_those_that_run(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, start = threading.Event(), threading.Thread.start
+
+    def work() -> None:
+        runs.set()
+        while not crew.is_set():
+            runs.wait(0.01)
+
+    def works() -> Iterator[Callable[[], None]]:
+        yield work
+        wait_for(runs)
+
+        def refuse(thread: threading.Thread) -> None:
+            # As a container does whose processes are counted, and Python 3.12 at its end.
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        yield work
+        monkeypatch.setattr(threading.Thread, "start", start)
+
+    with pytest.raises(OciPullError, match="can't start new thread") as caught:
+        crew.run(works(), nothing)
+    assert caught.value.hint
 
 
 def test_who_hangs_is_left_behind(world: World, crew: Crew) -> None:

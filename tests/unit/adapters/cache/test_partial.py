@@ -529,6 +529,21 @@ def test_a_release_without_a_byte_leaves_nothing(shelf: Shelf) -> None:
     assert not home(shelf).exists()
 
 
+def test_a_claim_that_fails_for_whatever_reason_is_nobodys(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process runs on, and would wait for itself."""
+
+    def fail(descriptor: int, size: int) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", fail)
+        with pytest.raises(MemoryError):
+            own(shelf)
+    own(shelf).release()
+
+
 def test_a_discard_forgets_every_byte_and_stays_the_owner(shelf: Shelf) -> None:
     mine = own(shelf)
     put(mine, (0, 1000))
