@@ -52,6 +52,7 @@ from oci_pull.ports import (
     LayerStore,
     References,
     Source,
+    StoredBlob,
 )
 
 #: How often a planner may ask before it has to plan: for its Kitfile, and for the manifest and the
@@ -281,13 +282,21 @@ def _answers(needs: Needs, request: Request, shelves: Shelves) -> Mapping[Need[A
             case MemberNeed(archive, name, limit):
                 answers[need] = shelves.layers.member(blobs[archive.digest], name, limit)
             case BlobNeed(blob=blob):
-                answers[need] = blobs[blob.digest].path.read_bytes()
+                answers[need] = _content(blobs[blob.digest])
             case SizeNeed(blob):
                 ask = partial(shelves.source.size_of, blob)
                 answers[need] = shelves.fetcher.persist("size", ask)
             case ManifestNeed(reference):
                 answers[need] = _parent(reference, request, shelves)
     return answers
+
+
+def _content(blob: StoredBlob) -> bytes:
+    try:
+        return blob.path.read_bytes()
+    except OSError as error:
+        digest = blob.descriptor.digest
+        raise Vanished(f"{digest} is in the cache and cannot be read: {error.strerror}") from error
 
 
 def _parent(reference: Reference, request: Request, shelves: Shelves) -> Manifest:

@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -263,4 +263,6 @@ def remove(path: Path) -> None:
 
 def remove_tree(path: Path) -> None:
     """Remove a directory of ours with everything in it; what cannot be removed stays."""
-    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        # That it ignores errors is not so for all of what it does.
+        shutil.rmtree(path, ignore_errors=True)

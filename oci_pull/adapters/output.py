@@ -225,9 +225,9 @@ class _Staged:
         return {file.path: file.size for file in self.layout.files}
 
     def read(self, path: RelPath, limit: int) -> bytes:
-        """The first `limit` bytes of a file."""
-        new = self._new(path)
-        with (new if new.exists() else self.target.where(path)).open("rb") as file:
+        """The first `limit` bytes of a file; raises `DiskError`."""
+        new, old = self._new(path), self.target.where(path)
+        with writing(old), (new if new.exists() else old).open("rb") as file:
             return file.read(limit)
 
     def publish(self, receipt: Receipt) -> Tree:

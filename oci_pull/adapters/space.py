@@ -35,28 +35,26 @@ class DiskSpace:
                 output, or both together where that is one file system; or they are more than the
                 quota.
             NotWritable: no permission, or a read-only file system.
+            DiskError: nobody can tell.
         """
         with writing(self.cache):
             cache = nearest(self.cache)
             free = shutil.disk_usage(cache).free
-        output = self._output()
-        is_one = output is not None and output.stat().st_dev == cache.stat().st_dev
+            device = cache.stat().st_dev
+        output, there, is_one = None, 0, False
+        if self.output is not None:
+            with writing(self.output):
+                output = nearest(self.output)
+                there = shutil.disk_usage(output).free
+                is_one = output.stat().st_dev == device
         if incoming or output is None:
             hint = "OCI_PULL_CACHE_DIR=DIR  or --cache-dir DIR on another disk"
             self._require(cache, incoming + (added if is_one else 0), free, hint)
         if output is not None:
-            there = shutil.disk_usage(output).free
             is_counted = is_one and incoming
             self._require(output, 0 if is_counted else added, there, "-o DIR on another disk")
         self._keep_to_the_quota(incoming + added)
         return free
-
-    def _output(self) -> Path | None:
-        """A directory on the file system of the output."""
-        if self.output is None:
-            return None
-        with writing(self.output):
-            return nearest(self.output)
 
     def _require(self, path: Path, needed: int, free: int, hint: str) -> None:
         if not os.access(path, os.W_OK | os.X_OK):

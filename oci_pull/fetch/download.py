@@ -1,11 +1,12 @@
 """The work of the threads: from a blob that is missing to its final name."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import RawIOBase
 
-from oci_pull.errors import Busy, Cancelled
+from oci_pull.errors import Busy, Cancelled, Vanished
 from oci_pull.events import Counter, Reused, Unpacking
 from oci_pull.fetch.assembly import BUFFER, Assembly, Stretch
 from oci_pull.fetch.board import Board
@@ -106,7 +107,7 @@ class Download:
 
 def unpack(consumer: Consumer, blob: StoredBlob, stop: Cancel, read: Counter) -> None:
     """The files of an archive that is complete are in their place; `read` grows as it is."""
-    with blob.path.open("rb", buffering=0) as file:
+    with opened(blob) as file:
         reader = InOrder(_pieces(file, stop, read), is_small=blob.descriptor.size <= SMALL)
         try:
             staged = consumer.consume(reader)
@@ -116,6 +117,18 @@ def unpack(consumer: Consumer, blob: StoredBlob, stop: Cancel, read: Counter) ->
         staged.publish(blob)
     finally:
         staged.discard()
+
+
+@contextmanager
+def opened(blob: StoredBlob) -> Iterator[RawIOBase]:
+    """A blob that is complete, to be read; raises `Vanished` where that fails."""
+    try:
+        with blob.path.open("rb", buffering=0) as file:
+            yield file
+    except OSError as error:
+        raise Vanished(
+            f"{blob.descriptor.digest} is in the cache and cannot be read: {error.strerror}"
+        ) from error
 
 
 def _pieces(file: RawIOBase, stop: Cancel, read: Counter) -> Iterator[memoryview]:
@@ -133,9 +146,9 @@ def read_part(want: tuple[Descriptor, Span], store: BlobStore, crew: Crew, line:
     blob, span = want
     claim = store.claim(blob)
     if isinstance(claim, StoredBlob):
-        with claim.path.open("rb") as file:
+        with opened(claim) as file:
             file.seek(span.start)
-            return file.read(span.size)
+            return file.read(span.size) or b""
     kept = _Memory(span) if isinstance(claim, Taken) else claim
     job = Job(str(blob.digest), blob)
     with crew.held(Assembly(job, kept, line.observer, line.stop, inline=False)) as assembly:

@@ -97,8 +97,12 @@ class Journal:
         self.present = found.spans
         self._end = found.records * _RECORD.size
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _WRITABLE)
-        # What is recorded from now on must not come behind damage.
-        os.ftruncate(self._descriptor, self._end)
+        try:
+            # What is recorded from now on must not come behind damage.
+            os.ftruncate(self._descriptor, self._end)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def is_empty(self) -> bool:

@@ -12,6 +12,7 @@ from oci_pull.adapters.cache import archive
 from oci_pull.adapters.cache.file_set import FILES, StagedFiles, complete_members
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.tar_stream import Decompressed, Limits
+from oci_pull.adapters.disk import writing
 from oci_pull.errors import DamagedArchive
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest, Hasher
@@ -47,8 +48,12 @@ class DirectoryLayers:
         return _Unpacker(self.cache, operation, is_space_checked=self.is_space_checked)
 
     def member(self, blob: StoredBlob, name: RelPath, limit: int) -> bytes | None:
-        """One file of an uncompressed archive without unpacking it, None if it is not in it."""
-        with blob.path.open("rb") as reader:
+        """One file of an uncompressed archive without unpacking it, None if it is not in it.
+
+        Raises:
+            DiskError, DamagedArchive: it cannot be read.
+        """
+        with writing(blob.path), blob.path.open("rb") as reader:
             return archive.member(reader, name, blob.descriptor.size, limit)
 
     def path(self, archive: Descriptor, content: Digest) -> Path:

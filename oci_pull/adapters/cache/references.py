@@ -60,10 +60,11 @@ class DirectoryReferences:
 
     def refresh(self) -> None:
         """Bring the index up to date with what the cache holds; raises `DiskError`."""
-        content = self.index()
         path = self.cache.root / "index.json"
-        if not path.exists() or path.read_bytes() != content:
-            write_file(path, content)
+        with writing(path):
+            content = self.index()
+            if not path.exists() or path.read_bytes() != content:
+                write_file(path, content)
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         """An entry a name of every manifest whose blobs are all here."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from oci_pull.adapters.cache import partial
 from oci_pull.adapters.cache.paths import Cache
-from oci_pull.adapters.disk import write_file, writing
+from oci_pull.adapters.disk import translated, write_file, writing
 from oci_pull.errors import IntegrityError
 from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Digest
@@ -109,7 +109,11 @@ class DirectoryStore:
             self.cache.blob(blob.digest).unlink(missing_ok=True)
 
     def recall(self, digest: Digest) -> bytes | None:
-        """The bytes of a manifest or an index, unparsed; None if they are not here, or damaged."""
+        """The bytes of a manifest or an index, unparsed; None if they are not here, or damaged.
+
+        Raises:
+            DiskError: nobody can tell.
+        """
         try:
             with self.cache.blob(digest).open("rb") as file:
                 if os.fstat(file.fileno()).st_size <= MAX_BYTES:
@@ -121,7 +125,7 @@ class DirectoryStore:
             pass
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES):
-                raise
+                raise translated(error, self.cache.blob(digest)) from error
         return self.behind.recall(digest) if self.behind else None
 
     def keep(self, document: Document) -> None:

@@ -163,8 +163,8 @@ class _Staged:
         return {file.path: file.size for file in self.layout.files}
 
     def read(self, path: RelPath, limit: int) -> bytes:
-        """The first `limit` bytes of a file."""
-        with self._content(path).open("rb") as file:
+        """The first `limit` bytes of a file; raises `DiskError`."""
+        with writing(self.directory), self._content(path).open("rb") as file:
             return file.read(limit)
 
     def _content(self, path: RelPath) -> Path:
