@@ -33,6 +33,8 @@ class Log:
                 log(f"{name}: {size} bytes, verified")
             case events.Warned(message=message):
                 log(message)
+            case _:
+                pass
 
 
 def log(line: str) -> None:

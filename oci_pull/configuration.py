@@ -105,7 +105,11 @@ def _item(value: object, option: Option, file: Path, home: Path | None) -> objec
         case dict() if option.metavar == "URL" and option.is_list:
             return _mirror(value)
         case str() if option.parse is as_path:
-            return home / value[2:] if home and value.startswith("~/") else file.parent / value
+            return (
+                home / value[2:]
+                if home and value.startswith("~/")
+                else file.parent / as_path(value)
+            )
         case str():
             return option.parse(value)
     raise ValueError("it is " + ("true or false" if option.is_switch else "text in quotes"))

@@ -48,7 +48,7 @@ class OciPullError(Exception):
 
     def __init__(self, message: str, *, hint: str | None = None, facts: Iterable[str] = ()) -> None:
         super().__init__()
-        self.message = printable(message)
+        self.message: str = printable(message)
         self.facts: tuple[str, ...] = ()
         self.hint: str | None = None
         self.explain(*facts, hint=hint)
@@ -151,8 +151,8 @@ class TransferError(OciPullError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint, facts=facts)
-        self.origin = origin
-        self.retry_after = retry_after
+        self.origin: str = origin
+        self.retry_after: float | None = retry_after
 
 
 class NameNotResolved(TransferError):
@@ -165,7 +165,7 @@ class ConnectionFailed(TransferError):
     """No connection, or one that broke."""
 
     #: Nothing listens there: waiting long does not help.
-    is_refused = False
+    is_refused: bool = False
 
 
 class ServerFailed(TransferError):
@@ -235,9 +235,9 @@ class NoSpace(DiskError):
         place: str = "",
     ) -> None:
         super().__init__(message, hint=hint, facts=facts)
-        self.needed = needed
-        self.free = free
-        self.place = place
+        self.needed: int | None = needed
+        self.free: int | None = free
+        self.place: str = place
 
 
 class NotWritable(DiskError):
@@ -376,7 +376,7 @@ class NotCached(OciPullError):
         wanted: str = "",
     ) -> None:
         super().__init__(message, hint=hint, facts=facts)
-        self.wanted = wanted
+        self.wanted: str = wanted
 
 
 class Cancelled(OciPullError):

@@ -15,7 +15,7 @@ class Counter:
     __slots__ = ("value",)
 
     def __init__(self, value: int = 0) -> None:
-        self.value = value
+        self.value: int = value
 
 
 @dataclass(frozen=True, slots=True)

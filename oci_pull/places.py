@@ -16,8 +16,13 @@ _COLOR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM")
 
 
 def as_path(text: str) -> Path:
-    """Take a path, whose `~/` a shell has not seen."""
-    return Path(text).expanduser() if text.startswith("~/") else Path(text)
+    """Take a path, whose `~/` a shell has not seen; raises `ValueError`."""
+    if not text or "\0" in text:
+        raise ValueError("it is a path")
+    try:
+        return Path(text).expanduser() if text.startswith("~/") else Path(text)
+    except RuntimeError as error:
+        raise ValueError("there is no home directory") from error
 
 
 def home_of(environ: Mapping[str, str]) -> Path | None:
@@ -64,7 +69,12 @@ def places(environ: Mapping[str, str], etc: Path) -> dict[str, Any]:
 
 
 def _path(environ: Mapping[str, str], variable: str) -> Path | None:
-    return as_path(environ[variable]) if environ.get(variable) else None
+    text = environ.get(variable)
+    try:
+        return as_path(text) if text else None
+    except ValueError:
+        # That of another program, which is told of it by that.
+        return None
 
 
 def _auth_files(environ: Mapping[str, str], home: Path | None) -> Iterator[Path]:

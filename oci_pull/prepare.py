@@ -295,8 +295,10 @@ def _content(blob: StoredBlob) -> bytes:
     try:
         return blob.path.read_bytes()
     except OSError as error:
-        digest = blob.descriptor.digest
-        raise Vanished(f"{digest} is in the cache and cannot be read: {error.strerror}") from error
+        raise Vanished(
+            f"{blob.descriptor.digest} is in the cache and cannot be read: {error.strerror}",
+            hint="run the same command again",
+        ) from error
 
 
 def _parent(reference: Reference, request: Request, shelves: Shelves) -> Manifest:

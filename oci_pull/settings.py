@@ -391,12 +391,12 @@ def _from_variable(variable: str, name: str, text: str) -> object:
 
 def _named_file(environ: Mapping[str, str], given: object) -> tuple[Path | None, str]:
     """The configuration file that somebody named, and where."""
-    if given:
-        return (given if isinstance(given, Path) else as_path(str(given))), flag_of("config")
     variable = PREFIX + "CONFIG"
-    if environ.get(variable):
-        return as_path(environ[variable]), variable
-    return None, DEFAULT
+    origin = flag_of("config") if given is not None else variable
+    named = environ.get(variable) or None if given is None else given
+    if named is None:
+        return None, DEFAULT
+    return cast("Path", _given(origin, OPTIONS["config"], named)), origin
 
 
 def _keys() -> Collection[str]:

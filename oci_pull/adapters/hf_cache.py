@@ -129,8 +129,9 @@ class HubCache:
         """Build a snapshot beside its place; raises `TargetNotUsable`, `DiskError`, `Cancelled`."""
         commit = commit_of(manifest, selection)
         final = self.snapshot(commit)
-        if final.exists() and read_receipt(final) is None:
-            raise _not_ours(final)
+        with writing(final):
+            if final.exists() and read_receipt(final) is None:
+                raise _not_ours(final)
         staged = _Staged(self, commit, layout, self.path / RESERVED / f"new-{Owner.new()}", placed)
         staged.build()
         return staged
@@ -198,9 +199,9 @@ class _Staged:
             DiskError: it cannot be.
         """
         final = self.target.snapshot(self.commit)
-        (self.directory / RESERVED).mkdir(exist_ok=True)
-        write_file(self.directory / RECEIPT, receipt.to_json())
         with writing(final):
+            (self.directory / RESERVED).mkdir(exist_ok=True)
+            write_file(self.directory / RECEIPT, receipt.to_json())
             for directory, _, _ in os.walk(self.directory):
                 sync_directory(Path(directory))
             final.parent.mkdir(parents=True, exist_ok=True)

@@ -127,7 +127,8 @@ def opened(blob: StoredBlob) -> Iterator[RawIOBase]:
             yield file
     except OSError as error:
         raise Vanished(
-            f"{blob.descriptor.digest} is in the cache and cannot be read: {error.strerror}"
+            f"{blob.descriptor.digest} is in the cache and cannot be read: {error.strerror}",
+            hint="run the same command again",
         ) from error
 
 

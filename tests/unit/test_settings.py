@@ -1,3 +1,4 @@
+import pwd
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,34 @@ def test_durations_have_units(text: str, value: float) -> None:
 )
 def test_sizes_are_decimal_unless_they_say_otherwise(text: str, value: int) -> None:
     assert size(text) == value
+
+
+@pytest.mark.parametrize("name", ["output", "cache_dir", "ca_file", "config"])
+@pytest.mark.parametrize("text", ["", "models\0"])
+def test_what_is_no_path_is_refused_and_not_taken_for_the_directory_that_one_is_in(
+    name: str, text: str
+) -> None:
+    with pytest.raises(InvalidSetting, match="it is a path"):
+        Settings.load(_HOME, {name: text})
+
+
+def test_an_empty_path_in_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('cache_dir = ""')
+    with pytest.raises(InvalidSetting, match="it is a path"):
+        Settings.load(_HOME, {"config": file})
+
+
+def test_a_home_that_nobody_has_is_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(InvalidSetting, match="there is no home directory"):
+        Settings.load({"OCI_PULL_CACHE_DIR": "~/cache"})
+    found = Settings.load({"OCI_PULL_CACHE_DIR": "/cache", "DOCKER_CONFIG": "~/.docker"})
+    assert found.docker_config is None
 
 
 @pytest.mark.parametrize("text", ["", "G", "1.G", "1e9", "-1", "1,5G", "2GiBs", "1P", "0"])

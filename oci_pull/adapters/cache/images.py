@@ -129,9 +129,10 @@ class DirectoryImages:
         left = dict(wanted)
         try:
             file = blob.path.open("rb")
-        except FileNotFoundError as error:
+        except OSError as error:
             raise Vanished(
-                f"a layer of the image was removed from the cache: {layer.blob.digest.short}",
+                f"a layer of the image is not in the cache any more, or cannot be read there:"
+                f" {layer.blob.digest.short}",
                 hint="run the same command again",
             ) from error
         with file:
