@@ -38,6 +38,8 @@ class Progress:
                 self._tell(f"{name}: {reason}, again in {wait:.0f} s")
             case events.Warned(message=message):
                 self._tell(message)
+            case _:
+                pass
 
     def _show(self) -> None:
         # A counter begins with what an earlier run has left of its blob.

@@ -22,12 +22,14 @@ from oci_pull.workshop import make, workshop
 class Options(TypedDict, total=False):
     """The options of the command line, under their names.
 
-    Sizes are bytes or text such as `20G`, times seconds or text such as `10m`; None and an empty
-    list are as if nothing was given.
+    Sizes are bytes or text such as `20G`, times seconds or text such as `10m`, lists any sequence;
+    None and an empty list are as if nothing was given. A value that cannot be is `InvalidSetting`.
     """
 
-    #: Lay the model out in this directory, instead of in the cache.
+    #: Lay the model out in this directory, instead of in the cache; `TargetNotUsable` where
+    #: something else has filled it.
     output: str | Path | None
+    #: The cache; without it the user's.
     cache_dir: str | Path | None
     #: `dir`, or `hf` for the Hugging Face hub cache.
     layout: str
@@ -35,50 +37,70 @@ class Options(TypedDict, total=False):
     no_cache: bool
     #: How weights get there: `auto`, `reflink`, `hardlink`, `symlink` or `copy`.
     link_mode: str
+    #: Archives above 64 MB stay in the cache beside the files that were in them.
     keep_archives: bool
-    #: Patterns of the paths of files, as `*.json`: only these, but for those.
+    #: Patterns of the paths of files, as `*.json`: only these.
     include: Sequence[str]
+    #: Patterns of the paths of files: none of these.
     exclude: Sequence[str]
+    #: Take pickles, which can run code when they are loaded; else `PickleOnly` where there is
+    #: nothing else.
     allow_pickle: bool
+    #: Take datasets as well.
     datasets: bool
-    #: Which manifest of an index: for a platform, or with these `KEY=VALUE`.
+    #: Of an index, the manifest for this `OS/ARCH` or `OS/ARCH/VARIANT`; else that of the machine.
     platform: str | None
+    #: Of an index, the manifest with these annotations, each `KEY=VALUE`.
     select: Sequence[str]
-    #: The directory that is the model, where there are several.
+    #: The directory that is the model, where there are several (`SeveralRoots`).
     root: str
-    #: Connections in all.
+    #: Connections in all, from 1 to 256.
     jobs: int | None
     #: Bytes a second, over all connections.
     limit_rate: int | str | None
-    #: Tries without progress.
+    #: Tries without progress, after the first.
     retries: int
+    #: The longest silence of a server, before its connection is replaced.
     stall_timeout: float | str
+    #: The longest wait for a connection.
     connect_timeout: float | str
-    #: The longest that a rate limit is waited out.
+    #: The longest that a rate limit is waited out; `RateLimited` where it lasts longer.
     max_wait: float | str
-    #: The longest wait for another process that fetches the same.
+    #: The longest wait for another process that fetches the same; then `Busy`.
     lock_timeout: float | str
-    #: Of the whole call.
+    #: Of the whole call; then `TimedOut`, and what was fetched is kept.
     timeout: float | str | None
+    #: The most bytes to write, where a quota does not show; `NoSpace` before the first one.
     max_bytes: int | str | None
+    #: Begin even if it does not seem to fit.
     no_space_check: bool
-    #: Ask nobody, use what is cached.
+    #: Ask nobody, use what is cached; `NotCached` where that is not complete.
     offline: bool
     #: The same where nobody answers.
     stale_ok: bool
+    #: Credentials, in the form of Docker's `config.json`.
     authfile: str | Path | None
+    #: Who to be, for the registry of the reference alone.
     username: str
     #: Of `username`; a program has it from wherever it keeps secrets. No option, no variable.
     password: str
+    #: Each `[HOST=]URL`: asked before the registry, without its credentials.
     mirror: Sequence[str]
+    #: Certificates (PEM) that are trusted beside those of the system.
     ca_file: str | Path | None
+    #: Who to be towards the registry, as a certificate (PEM).
     client_cert: str | Path | None
+    #: The key of `client_cert` (PEM), where it is not in the same file.
     client_key: str | Path | None
+    #: No TLS.
     plain_http: bool
+    #: TLS with whoever answers.
     insecure: bool
+    #: The URL of a proxy for everything, instead of those of the environment.
     proxy: str
+    #: Of references without one; else `docker.io`.
     default_registry: str
-    #: Refuse a tag alone.
+    #: Refuse a tag alone, with `DigestRequired`.
     require_digest: bool
     #: From 1 on, `observer` is told of requests too; from 2 on, of their headers.
     verbose: int

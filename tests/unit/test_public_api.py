@@ -1,7 +1,9 @@
 import doctest
+import inspect
 import subprocess
 import sys
 import typing
+from itertools import pairwise
 
 import pytest
 
@@ -51,6 +53,13 @@ def test_the_function_is_not_hidden_by_the_module_of_its_name() -> None:
 def test_what_is_returned_is_what_is_exported() -> None:
     assert typing.get_type_hints(oci_pull.pull)["return"] is oci_pull.PullResult
     assert typing.get_type_hints(oci_pull.plan)["return"] is oci_pull.Plan
+
+
+def test_every_keyword_says_what_it_is() -> None:
+    lines = [line.strip() for line in inspect.getsource(Options).splitlines()]
+    above = {line.partition(":")[0]: before for before, line in pairwise(lines)}
+    for name in typing.get_type_hints(Options):
+        assert above[name].startswith("#: "), name
 
 
 def test_what_a_docstring_shows_is_true() -> None:
