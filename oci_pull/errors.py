@@ -61,7 +61,7 @@ class OciPullError(Exception):
         self.facts += tuple(printable(" ".join(fact.splitlines())) for fact in facts)
         if hint:
             self.hint = printable(hint)
-        self.args = ("\n".join((self.message, *self.facts)),)
+        self.args: tuple[str, ...] = ("\n".join((self.message, *self.facts)),)
 
     @property
     def code(self) -> str:
