@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oci_pull.adapters.cache.inventory import read_inventory
 from oci_pull.adapters.cache.leases import held
+from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.removal import Removal
 from oci_pull.adapters.in_use import OpenFiles
@@ -165,7 +166,8 @@ class _Decision:
         if piece.kind is Kind.PARTIAL:
             is_wanted = self._limits.partials
             return is_wanted, f"unfinished, {age(since)} old" + ("" if is_wanted else _PARTIALS)
-        if since < _YOUNG:
+        # Of what has an owner in its name it is known that nobody goes on with it.
+        if since < _YOUNG and not (piece.kind is Kind.LEFTOVER and Owner.of(piece.path.name)):
             return False, "less than an hour old"
         if piece.kind is Kind.LEFTOVER:
             return True, "a run that was killed has left it"

@@ -145,6 +145,12 @@ def test_what_no_model_needs(orphan: Piece, limits: Limits, *, goes: bool) -> No
     assert found.freed == (GB if goes else 0)
 
 
+def test_what_has_an_owner_who_is_dead_goes_at_once() -> None:
+    """A container that was killed a minute ago for want of memory; its disk is full as well."""
+    left = "layer-nas+00000000-7-1-ab"
+    assert gone(pruned([], [piece(left, kind=Kind.LEFTOVER, old=61)], Limits())) == {left}
+
+
 def test_a_lease_keeps_what_no_model_needs_yet() -> None:
     assert gone(pruned([], [piece("x")], Limits(), leased="x")) == set()
 
