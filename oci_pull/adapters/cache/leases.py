@@ -32,6 +32,8 @@ class DirectoryLeases:
     @contextmanager
     def hold(self, digests: Collection[Digest]) -> Iterator[None]:
         """While this lasts, nobody removes what has or is made of one of these digests."""
+        # Where nobody prunes, those of runs that were killed would be more and more.
+        remove_dead(self.cache.locks, _LONGEST)
         path = self.cache.locks / f"{LEASE}{Owner.new()}"
         lines = "".join(f"{line}\n" for line in (BEATS, *sorted(map(str, digests))))
         try:

@@ -80,6 +80,15 @@ def test_a_process_elsewhere_is_believed_to_live_for_a_day(
     assert path.exists() == bool(still)
 
 
+def test_whoever_holds_something_removes_what_the_dead_held(leases: DirectoryLeases) -> None:
+    left = lease_of(leases, "elsewhere+0-12-34-ab", f"beats\n{ONE}\n")
+    moment = left.stat().st_mtime - _DAY - 600
+    os.utime(left, (moment, moment))
+    with leases.hold([TWO]):
+        assert not left.exists()
+    assert list(leases.cache.locks.iterdir()) == []
+
+
 @pytest.mark.parametrize(("age", "stays"), [(50, True), (70, False)])
 def test_whoever_is_last_removes_what_all_have_worked_with(
     tmp_path: Path, age: float, *, stays: bool
