@@ -99,7 +99,9 @@ def is_alive(owner: Owner, directory: Path) -> bool:
     except OSError:
         return True
     finally:
-        probe.unlink(missing_ok=True)
+        # Which a read-only file system refuses, although there is nothing.
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def is_dead(half_made: Path, silence: float = _PAUSING, locks: Path | None = None) -> bool:
