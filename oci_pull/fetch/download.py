@@ -18,7 +18,7 @@ from oci_pull.oci.descriptor import Descriptor
 from oci_pull.oci.digest import Bytes
 from oci_pull.oci.ranges import Span
 from oci_pull.oci.verify import Verified
-from oci_pull.ports import BlobStore, Cancel, Consumer, Job, StoredBlob, Taken
+from oci_pull.ports import BlobStore, Cancel, Consumer, Job, PartialBlob, StoredBlob, Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Download:
             self.board.done(job, claim)
         else:
             is_inline = job.blob.size <= SMALL or self.board.is_busy
-            assembly = Assembly(job, claim, line.observer, line.stop, inline=is_inline)
+            assembly = _begun(job, claim, line, inline=is_inline)
             self.crew.hold(assembly)
             assembly.announce()
             if job.blob.size <= SMALL:
@@ -152,7 +152,7 @@ def read_part(want: tuple[Descriptor, Span], store: BlobStore, crew: Crew, line:
             return file.read(span.size) or b""
     kept = _Memory(span) if isinstance(claim, Taken) else claim
     job = Job(str(blob.digest), blob)
-    with crew.held(Assembly(job, kept, line.observer, line.stop, inline=False)) as assembly:
+    with crew.held(_begun(job, kept, line, inline=False)) as assembly:
         while (content := assembly.read(span)) is None:
             stretch = assembly.take(span, is_fixed=True)
             try:
@@ -160,6 +160,19 @@ def read_part(want: tuple[Descriptor, Span], store: BlobStore, crew: Crew, line:
             finally:
                 assembly.leave(stretch)
         return content
+
+
+def _begun(job: Job, partial: PartialBlob, line: Line, *, inline: bool) -> Assembly:
+    """A blob in the making; where it cannot be made the claim is given up.
+
+    Raises:
+        UnsupportedDigest: it could never be checked.
+    """
+    try:
+        return Assembly(job, partial, line.observer, line.stop, inline=inline)
+    except BaseException:
+        partial.release()
+        raise
 
 
 class _Memory:

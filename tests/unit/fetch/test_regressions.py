@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from oci_pull.errors import BadReply, Cancelled, RateLimited
+from oci_pull.errors import BadReply, Cancelled, RateLimited, UnsupportedDigest
 from oci_pull.events import Retrying, Tick, Verified
 from oci_pull.fetch.board import Board
 from oci_pull.fetch.crew import Crew
+from oci_pull.fetch.engine import Session
 from oci_pull.fetch.flows import Flows
 from oci_pull.fetch.schedule import Limits, Stream, Transfer, next_step
 from oci_pull.oci.descriptor import Descriptor
+from oci_pull.oci.digest import Digest
 from oci_pull.oci.ranges import Span
-from oci_pull.ports import StoredBlob, Taken
+from oci_pull.ports import Job, StoredBlob, Taken
 from tests.fakes.memory import (
     PATIENCE,
     MemoryPartial,
@@ -229,6 +232,25 @@ def test_who_has_nothing_to_do_waits_for_us_and_not_for_others(tmp_path: Path) -
     before = list(world.clock.waits)
     assert board.take(Twice()) is None
     assert world.clock.waits == before
+
+
+@pytest.mark.parametrize(
+    "fetch",
+    [
+        lambda session, blob: session.fetch([Job("a config", blob)]),
+        lambda session, blob: session.read([(blob, Span(0, 10))]),
+    ],
+)
+def test_a_blob_that_could_never_be_checked_is_nobodys(
+    fetch: Callable[[Session, Descriptor], object], tmp_path: Path
+) -> None:
+    """Or the next pull of this process would wait for this one."""
+    world = World(tmp_path)
+    blob = Descriptor("", Digest("sha384", "0" * 96), 100)
+    session = world.session()
+    with pytest.raises(UnsupportedDigest):
+        fetch(session, blob)
+    assert not list(world.store.held)
 
 
 # --- the end
