@@ -4,19 +4,23 @@ import os
 import sys
 
 from oci_pull import __version__
+from oci_pull.cli.streams import have_streams, show
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    _have_streams()
+    have_streams()
     words = sys.argv[1:]
     if words in (["-V"], ["--version"]):
         sys.exit(_answer("-V", words))
     if words in ([], ["-h"], ["--help"]):
         from oci_pull.cli.help import overview
 
-        (sys.stdout if words else sys.stderr).write(overview())
-        sys.exit(0 if words else 2)
+        if words:
+            show(overview())
+            sys.exit(0)
+        sys.stderr.write(overview())
+        sys.exit(2)
     if words[:1] == ["__complete"]:
         _complete(words[1:])
     # httpx imports a command line of its own, and with it rich and pygments, where it can: a fifth
@@ -31,27 +35,10 @@ def main() -> None:
     run(words)
 
 
-def _have_streams() -> None:
-    """What was closed before we began (`2>&-`) is open to nothing.
-
-    Else the next file would get its number, and a blob what is written to stderr.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8")
-    if sys.stdout is None:
-        sys.stderr.write("error: stdout is closed, and the directory would be printed there\n")
-        sys.exit(1)
-
-
 def _answer(question: str, words: list[str]) -> int:
     """Print the version, or the page of a command; the exit code."""
     if question == "-V":
-        sys.stdout.write(f"oci-pull {__version__}\n")
+        show(f"oci-pull {__version__}\n")
         return 0
     from oci_pull.cli.pages import answer
 

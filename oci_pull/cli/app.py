@@ -22,6 +22,7 @@ from oci_pull.cli.progress.terminal import make_progress
 from oci_pull.cli.pull import fail, in_turn, load
 from oci_pull.cli.pull import pull as pull_each
 from oci_pull.cli.signals import CANCEL
+from oci_pull.cli.streams import emit, emit_bytes
 from oci_pull.cli.warm import warm
 from oci_pull.errors import InvalidSetting, OciPullError, UsageError
 from oci_pull.settings import Settings
@@ -94,7 +95,7 @@ def _show_plan(reference: str, settings: Settings, progress: Progress, pins: Pin
     found = api.plan(reference, settings=settings, observer=progress, cancel=CANCEL)
     pins.add(found.reference, found.digest)
     render = plan_json if settings.format == "json" else plan_text
-    output.emit(render(found))
+    emit(render(found))
 
 
 @app.command()
@@ -115,13 +116,12 @@ def inspect(
 def _show_inspection(reference: str, settings: Settings, progress: Progress, *, raw: bool) -> None:
     if raw:
         document = api.document(reference, settings=settings, observer=progress, cancel=CANCEL)
-        sys.stdout.buffer.write(document.raw)
-        sys.stdout.buffer.flush()
+        emit_bytes(document.raw)
         return
     inspection = api.inspect(reference, settings=settings, observer=progress, cancel=CANCEL)
     name = str(locate(reference, settings))
     render = inspection_json if settings.format == "json" else inspection_text
-    output.emit(render(name, inspection))
+    emit(render(name, inspection))
 
 
 @app.command()
@@ -150,7 +150,7 @@ def _show_report(
 ) -> None:
     found = upkeep.doctor(named, settings=settings, observer=progress, cancel=CANCEL, broken=broken)
     render = report_json if settings.format == "json" else report_text
-    output.emit(render(found))
+    emit(render(found))
     if found.error:
         progress.fail(found.error)
         raise typer.Exit(found.error.exit_code)
@@ -189,4 +189,4 @@ def _show_path(reference: str, settings: Settings, *, primary: bool) -> None:
         if tree.receipt.primary is None:
             raise UsageError(f"{reference} is a directory for the engine, not one file")
         path = path.joinpath(*tree.receipt.primary.parts)
-    output.emit(output.path_json(path) if settings.format == "json" else str(path))
+    emit(output.path_json(path) if settings.format == "json" else str(path))

@@ -7,18 +7,13 @@ from pathlib import Path
 from oci_pull.cli.color import PLAIN, Ink
 from oci_pull.cli.failure import error_object
 from oci_pull.cli.progress.form import Progress
+from oci_pull.cli.streams import emit
 from oci_pull.cli.units import duration, size
 from oci_pull.errors import OciPullError, printable
 from oci_pull.pull import PullResult
 from oci_pull.settings import Settings
 
 SCHEMA = 1
-
-
-def emit(text: str) -> None:
-    """One result on stdout, seen at once by whoever reads it."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def tell(text: str, ink: Ink = PLAIN) -> None:

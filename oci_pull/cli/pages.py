@@ -8,6 +8,7 @@ from oci_pull.cli.arguments import rewrite
 from oci_pull.cli.failure import report
 from oci_pull.cli.help import GROUPS, TWIN
 from oci_pull.cli.manual.commands import Command, Switch, commands
+from oci_pull.cli.streams import show
 from oci_pull.errors import UsageError
 
 _WIDTH = 80
@@ -42,7 +43,7 @@ _EXAMPLES = {
 def answer(words: Sequence[str]) -> int:
     """Show the page that a command line asks for; the exit code."""
     try:
-        sys.stdout.write(page(rewrite(words)))
+        show(page(rewrite(words)))
     except UsageError as error:
         report(error, sys.stderr)
         return error.exit_code

@@ -173,6 +173,64 @@ def test_no_file_gets_the_number_of_a_closed_stderr(reference: str, oci_pull: Co
     assert closed(reference + "-not").code == 3
 
 
+@pytest.mark.parametrize(
+    "words",
+    [(), ("cache", "df"), ("inspect", "--raw"), ("-V",), ("-h",), ("plan", "-h")],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_stdout_without_room_is_told(
+    words: tuple[str, ...], unbuffered: str, reference: str, oci_pull: Command
+) -> None:
+    names = (reference,) if words in ((), ("inspect", "--raw")) else ()
+    command = oci_pull.with_env(PYTHONUNBUFFERED=unbuffered)
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        run = command(*words, *names, stdout=full).must_fail(7)
+    assert "error: stdout cannot be written: No space left on device\n" in run.stderr
+    assert "Exception" not in run.stderr
+
+
+@pytest.mark.parametrize("words", [("-V",), ("-h",), ("plan", "-h"), ("cache", "ls")], ids=" ".join)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_page_whose_reader_has_seen_enough_says_nothing(
+    words: tuple[str, ...], unbuffered: str, oci_pull: Command
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        run = oci_pull.with_env(PYTHONUNBUFFERED=unbuffered)(*words, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (run.code, run.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("progress", ["plain", "bar", "json"])
+def test_a_log_without_room_costs_no_pull(progress: str, reference: str, oci_pull: Command) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        run = oci_pull("--progress", progress, reference, stderr=full)
+        assert oci_pull(reference + "-not", stderr=full).code == 3
+    assert_tree(run.path, _FILES)
+
+
+def test_a_terminal_that_is_gone_costs_no_pull(reference: str, oci_pull: Command) -> None:
+    ours, theirs = pty.openpty()
+    os.close(ours)
+    try:
+        run = oci_pull(reference, stderr=theirs)
+    finally:
+        os.close(theirs)
+    assert_tree(run.path, _FILES)
+
+
+@pytest.mark.parametrize("name", ["ü 漢", os.fsdecode(b"bad\xff")], ids=["unicode", "bytes"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8:strict"])
+def test_a_path_is_written_as_the_file_system_has_it(
+    name: str, encoding: str, reference: str, oci_pull: Command
+) -> None:
+    run = oci_pull.with_env(PYTHONIOENCODING=encoding)(reference, "-o", name).must_succeed()
+    assert run.output == os.fsencode(oci_pull.home / name) + b"\n"
+
+
 # stderr
 
 
@@ -421,7 +479,7 @@ def _ours(imported: set[str]) -> set[str]:
 
 def test_the_version_needs_next_to_nothing(oci_pull: Command) -> None:
     imported = _imported(oci_pull, "--version")
-    assert not _ours(imported) - {"oci_pull.__main__"}
+    assert not _ours(imported) - {"oci_pull.__main__", "oci_pull.cli", "oci_pull.cli.streams"}
     assert not imported & {"typing", "re", "dataclasses", "pathlib", "json", "typer", "click"}
     assert oci_pull("--version").stdout.startswith("oci-pull ")
 

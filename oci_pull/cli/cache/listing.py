@@ -14,6 +14,7 @@ from oci_pull.cli.cache.verb import COMMON, checked
 from oci_pull.cli.options import Given, takes
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.pull import load
+from oci_pull.cli.streams import emit
 from oci_pull.cli.units import shortened, size
 from oci_pull.errors import printable
 from oci_pull.inventory import CachedTree, Kind, Piece
@@ -43,10 +44,10 @@ def _list(settings: Settings, *, partial: bool) -> None:
     is_json = settings.format == "json"
     if partial:
         begun = partials(settings.cache)
-        output.emit(partials_json(begun) if is_json else partials_text(begun, time.time()))
+        emit(partials_json(begun) if is_json else partials_text(begun, time.time()))
     else:
         models = trees(settings.cache)
-        output.emit(trees_json(models) if is_json else trees_text(models, time.time()))
+        emit(trees_json(models) if is_json else trees_text(models, time.time()))
 
 
 @takes(COMMON)
@@ -57,9 +58,9 @@ def df(*, given: Given) -> None:
     def say(_: Progress) -> None:
         facts = usage_facts(usage(settings.cache))
         if settings.format == "json":
-            output.emit(json.dumps({"schema": output.SCHEMA, **facts}))
+            emit(json.dumps({"schema": output.SCHEMA, **facts}))
         else:
-            output.emit(usage_text(facts, time.time()))
+            emit(usage_text(facts, time.time()))
 
     checked(settings, say)
 

@@ -15,6 +15,7 @@ from oci_pull.cli.options import Given, parsed, takes
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.pull import load
 from oci_pull.cli.signals import CANCEL
+from oci_pull.cli.streams import emit
 from oci_pull.cli.units import several, size
 from oci_pull.errors import UsageError, printable
 from oci_pull.options import as_time
@@ -85,9 +86,9 @@ def prune(
 
 def _say(found: Pruning, limits: Limits | None, settings: Settings, *, is_dry: bool) -> None:
     if settings.format == "json":
-        output.emit(pruning_json(found, is_dry=is_dry))
+        emit(pruning_json(found, is_dry=is_dry))
     else:
-        output.emit(pruning_text(found, limits, is_dry=is_dry))
+        emit(pruning_text(found, limits, is_dry=is_dry))
 
 
 def _agreed(what: str, *, yes: bool) -> None:

@@ -15,6 +15,7 @@ from oci_pull.cli.password import with_password_for
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.pull import load
 from oci_pull.cli.signals import CANCEL
+from oci_pull.cli.streams import emit
 from oci_pull.cli.units import several, size
 from oci_pull.errors import DamagedCache, DiskError, NotCached, OciPullError, printable
 from oci_pull.verbs.usage import registries
@@ -45,7 +46,7 @@ def verify(
         progress.close()
         error = None if found.is_sound else unsound(found)
         is_json = settings.format == "json"
-        output.emit(examined_json(found, error) if is_json else examined_text(found))
+        emit(examined_json(found, error) if is_json else examined_text(found))
         if error:
             progress.fail(error)
             raise typer.Exit(error.exit_code)
