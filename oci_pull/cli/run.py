@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from oci_pull.cli.arguments import plain_pull, rewrite
 from oci_pull.cli.failure import report, unexpected
-from oci_pull.cli.signals import CANCEL, leave
+from oci_pull.cli.signals import CANCEL, STOPS, leave
 from oci_pull.errors import OciPullError
 
 
 def run(words: Sequence[str]) -> None:
     """Run a command line and end the process with its exit code."""
     CANCEL.install()
+    STOPS.install()
     try:
         code = _run(words)
     except BrokenPipeError:

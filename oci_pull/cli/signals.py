@@ -35,8 +35,23 @@ class SignalCancel:
         self._received = number
 
 
+class Stops:
+    """Counts how often the process was stopped (Ctrl-Z) and went on."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def install(self) -> None:
+        """Take notice of it."""
+        signal.signal(signal.SIGCONT, self._go_on)
+
+    def _go_on(self, _: int, __: FrameType | None) -> None:
+        self.count += 1
+
+
 #: Of this process; installed when a command line is run.
 CANCEL = SignalCancel()
+STOPS = Stops()
 
 
 def leave(code: int) -> None:

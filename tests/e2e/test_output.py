@@ -438,6 +438,23 @@ def test_a_terminal_that_wants_no_bar_is_not_drawn_on(
     assert _ESCAPE not in _COLOR.sub("", terminal.text)
 
 
+@pytest.mark.parametrize(("end", "is_drawn"), [("& wait $!", False), ("; exit $?", True)])
+def test_a_job_in_the_background_does_not_draw_over_what_is_typed(
+    end: str, is_drawn: bool, registry: FakeRegistry, oci_pull: Command
+) -> None:
+    reference, go_on = _held(registry)
+    # Of a shell with job control, whose terminal this is.
+    shell = f"""exec setsid --ctty --wait bash -mc '"$@" {end}' bash "$@" <&2"""
+    command = replace(oci_pull, prefix=("sh", "-c", shell, "sh"))
+    with _on_a_terminal(command, reference) as (running, terminal):
+        running.until(lambda: "plan " in terminal.text.lower(), "a plan")
+        if is_drawn:
+            running.until(lambda: "total" in terminal.text, "a bar")
+        go_on.set()
+        assert running.wait().path.is_dir()
+    assert (_ESCAPE in _COLOR.sub("", terminal.text)) is is_drawn
+
+
 def test_a_person_at_a_terminal_is_told_what_to_type_next(
     reference: str, oci_pull: Command
 ) -> None:

@@ -185,6 +185,18 @@ def interrupted(on: Stage) -> None:
     on.until("Ready")
 
 
+def stopped(on: Stage) -> None:
+    """Ctrl-Z, something else, and `fg`."""
+    on.hold()
+    with on.pull() as pid:
+        on.until_held()
+        os.kill(pid, signal.SIGSTOP)
+        os.waitpid(pid, os.WUNTRACED)
+        on.terminal.type("^Z\n[1]+  Stopped\n$ fg\n")
+        os.kill(pid, signal.SIGCONT)
+        on.terminal.until(lambda text: text.count("Ctrl-C keeps") > 1, "bars once more")
+
+
 def unchanged(on: Stage) -> None:
     """It is here, and a HEAD says so."""
     on.whole("-q")
@@ -225,6 +237,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], dict[str, int]]] = {
     "first-pull": (first, {}),
     "two-of-twelve-fail": (failing, {}),
     "interrupted-and-resumed": (interrupted, {}),
+    "stopped-and-continued": (stopped, {"rows": 40}),
     "unchanged": (unchanged, {}),
     "eighty-columns": (first, {"columns": 80}),
     "piped": (piped, {"columns": 120}),

@@ -9,6 +9,7 @@ from oci_pull.cli.failure import report
 from oci_pull.cli.progress.frame import Glyphs, Shown, frame
 from oci_pull.cli.progress.requests import REQUESTS
 from oci_pull.cli.progress.said import Repeats, described, how_it_went
+from oci_pull.cli.progress.seat import Seat
 from oci_pull.cli.progress.totals import Totals
 from oci_pull.errors import OciPullError, printable
 from oci_pull.pull import PullResult
@@ -43,8 +44,11 @@ _SAID = (
 class BarProgress:
     """The total, and a bar for each blob that is under way."""
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float], ink: Ink = PLAIN) -> None:
+    def __init__(
+        self, stream: TextIO, *, clock: Callable[[], float], seat: Seat, ink: Ink = PLAIN
+    ) -> None:
         self._stream = stream
+        self._seat = seat
         self._ink = ink
         self._clock = clock
         self._glyphs = Glyphs.of(getattr(stream, "encoding", None))
@@ -69,6 +73,7 @@ class BarProgress:
     def say(self, word: str, facts: str) -> None:
         """A line that stays, above the bars."""
         line = self._ink.line(printable(f"{word.capitalize():{LABEL}}{facts}"))
+        self._leave_to_the_shell()
         if self._canvas:
             self._canvas.say(line)
         else:
@@ -87,8 +92,14 @@ class BarProgress:
 
     def close(self) -> None:
         """Take the bars away."""
+        self._leave_to_the_shell()
         if self._canvas:
             self._canvas.clear()
+            self._canvas = None
+
+    def _leave_to_the_shell(self) -> None:
+        """Bars that were there when a shell took the terminal stay, above what it wrote."""
+        if self._seat.was_left():
             self._canvas = None
 
     def _draw(self) -> None:
@@ -96,6 +107,9 @@ class BarProgress:
         if now < self._next:
             return
         self._next = now + _REDRAW
+        self._leave_to_the_shell()
+        if not self._seat.is_ours():
+            return
         if self._canvas is None:
             from oci_pull.cli.progress.canvas import Canvas
 

@@ -49,7 +49,10 @@ class Canvas:
         width, _ = self.size
         self._make_good(width)
         self._lines, self._width = lines, width
-        self._live.start()
+        if not self._live.is_started:
+            self._live.start()
+            # Ctrl-Z and a second Ctrl-C leave the terminal as it is: with its cursor.
+            self._console.show_cursor()
         self._live.update(Text("\n").join(map(_styled, lines)), refresh=True)
 
     def say(self, line: str) -> None:

@@ -8,6 +8,8 @@ from oci_pull.cli.color import Ink
 from oci_pull.cli.progress.form import NoProgress, Progress
 from oci_pull.cli.progress.json_lines import JsonProgress
 from oci_pull.cli.progress.plain import PlainProgress
+from oci_pull.cli.progress.seat import Seat
+from oci_pull.cli.signals import STOPS
 from oci_pull.settings import Settings
 
 
@@ -22,12 +24,14 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
     if settings.quiet:
         return NoProgress(stream, ink)
     kind = settings.progress
+    seat = Seat(stream, lambda: STOPS.count)
     if kind == "auto" and settings.is_logged:
         kind = "plain"
     if kind in ("auto", "bar"):
-        # Nobody wants to read a bar in a file, not even who asked for one.
+        # Nobody wants to read a bar in a file, not even who asked for one; nor one that a job in
+        # the background draws over what is typed.
         is_drawn_on = stream.isatty() and settings.color_variables.get("TERM") != "dumb"
-        kind = "bar" if is_drawn_on else "plain"
+        kind = "bar" if is_drawn_on and seat.is_ours() else "plain"
     match kind:
         case "none":
             return NoProgress(stream, ink)
@@ -36,7 +40,7 @@ def make_progress(settings: Settings, stream: TextIO | None = None) -> Progress:
         case "bar":
             from oci_pull.cli.progress.bar import BarProgress
 
-            return BarProgress(stream, clock=time.monotonic, ink=ink)
+            return BarProgress(stream, clock=time.monotonic, ink=ink, seat=seat)
         case _:
             stamps = not settings.is_logged
             return PlainProgress(stream, clock=time.monotonic, stamps=stamps, ink=ink)

@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 
 from oci_pull import events
+from oci_pull.cli.progress.seat import Seat
 from oci_pull.oci.digest import Digest
 
 A, B = Digest.of(b"a"), Digest.of(b"b")
@@ -26,6 +27,23 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Shell:
+    """Has a terminal, and lends it."""
+
+    def __init__(self) -> None:
+        self.stops = 0
+        self.has_it = False
+
+    def seat(self, stream: io.StringIO) -> Seat:
+        shell = self
+
+        class Lent(Seat):
+            def is_ours(self) -> bool:
+                return not shell.has_it
+
+        return Lent(stream, lambda: shell.stops)
 
 
 def started(digest: Digest, size: int, resumed: int = 0, name: str = "") -> events.Started:

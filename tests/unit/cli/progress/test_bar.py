@@ -1,12 +1,14 @@
 import io
+from collections.abc import Callable
 
 import pytest
 
 from oci_pull import events
 from oci_pull.cli.color import Ink
 from oci_pull.cli.progress.bar import BarProgress
+from oci_pull.cli.progress.seat import Seat
 from oci_pull.errors import Cancelled
-from tests.unit.cli.progress.moments import PLANNED, A, Clock, Terminal, planned, started
+from tests.unit.cli.progress.moments import PLANNED, A, Clock, Shell, Terminal, planned, started
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +20,7 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _bar(ink: Ink = Ink()) -> tuple[Terminal, Clock, BarProgress]:  # noqa: B008 - frozen
     stream, clock = Terminal(), Clock()
-    return stream, clock, BarProgress(stream, clock=clock, ink=ink)
+    return stream, clock, BarProgress(stream, clock=clock, ink=ink, seat=Shell().seat(stream))
 
 
 def test_bars_are_drawn_below_what_is_said() -> None:
@@ -102,8 +104,53 @@ def test_a_failure_is_told_after_the_bars_are_gone() -> None:
 def test_a_stream_without_lines_gets_other_signs() -> None:
     raw = io.BytesIO()
     stream, clock = io.TextIOWrapper(raw, encoding="ascii", write_through=True), Clock()
-    progress = BarProgress(stream, clock=clock)
+    progress = BarProgress(stream, clock=clock, seat=Seat(stream, lambda: 0))
     progress.on(PLANNED)
     clock.now = 1
     progress.on(events.Tick())
     assert b"##" in raw.getvalue()
+
+
+def _tick(progress: BarProgress, clock: Clock) -> None:
+    clock.now += 1
+    progress.on(events.Tick())
+
+
+def test_after_a_stop_what_the_shell_wrote_stays() -> None:
+    stream, clock, shell = Terminal(), Clock(), Shell()
+    progress = BarProgress(stream, clock=clock, seat=shell.seat(stream))
+    progress.on(PLANNED)
+    _tick(progress, clock)
+    going_on: list[Callable[[], None]] = [
+        lambda: _tick(progress, clock),
+        lambda: progress.say("a", "b"),
+        progress.close,
+    ]
+    for go_on in going_on:
+        shell.stops += 1
+        before = len(stream.getvalue())
+        go_on()
+        assert "\x1b[1A" not in stream.getvalue()[before:]
+    _tick(progress, clock)
+    assert stream.getvalue().count("total ") == 3
+
+
+def test_nothing_is_drawn_in_the_background() -> None:
+    stream, clock, shell = Terminal(), Clock(), Shell()
+    progress = BarProgress(stream, clock=clock, seat=shell.seat(stream))
+    progress.on(PLANNED)
+    shell.has_it = True
+    _tick(progress, clock)
+    progress.on(events.Warned("it is said"))
+    assert "total " not in stream.getvalue()
+    assert stream.getvalue().endswith("Warning     it is said\n")
+    shell.has_it = False
+    _tick(progress, clock)
+    assert "total " in stream.getvalue()
+
+
+def test_a_process_that_is_stopped_leaves_a_cursor() -> None:
+    stream, clock, progress = _bar()
+    progress.on(PLANNED)
+    _tick(progress, clock)
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
