@@ -156,8 +156,12 @@ def verify(
     return examination.repair(found, again) if repair and found.damage else found
 
 
-def remove(references: Sequence[str], *, settings: Settings, cancel: Cancel) -> "Pruning":
+def remove(
+    references: Sequence[str], *, settings: Settings, cancel: Cancel, dry_run: bool = False
+) -> "Pruning":
     """The models of these references are gone from the cache, and what nothing else needs.
+
+    A dry run only says what that would be.
 
     Raises:
         InvalidReference, NotFoundError, Busy: one of them is none, is not there, or is in use.
@@ -166,7 +170,7 @@ def remove(references: Sequence[str], *, settings: Settings, cancel: Cancel) -> 
     from oci_pull.verbs.prune import remove
 
     names = [str(locate(reference, settings)) for reference in references]
-    return remove(settings.cache, names, cancel=cancel)
+    return remove(settings.cache, names, cancel=cancel, is_dry=dry_run)
 
 
 def prune(

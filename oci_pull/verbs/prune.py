@@ -227,8 +227,8 @@ def prune(root: Path, limits: Limits, *, cancel: Cancel, is_dry: bool = False) -
     return replace(decided, is_use_known=is_known)
 
 
-def remove(root: Path, names: Collection[str], *, cancel: Cancel) -> Pruning:
-    """The trees of these references are gone, and what nothing else needs.
+def remove(root: Path, names: Collection[str], *, cancel: Cancel, is_dry: bool = False) -> Pruning:
+    """The trees of these references are gone, and what nothing else needs; a dry run only says so.
 
     Raises:
         NotFoundError: one of them is not in the cache; then all of them stay.
@@ -246,7 +246,8 @@ def remove(root: Path, names: Collection[str], *, cancel: Cancel) -> Pruning:
     for verdict in decided.verdicts:
         if not verdict.goes:
             raise Busy(f"{verdict.name} stays: {verdict.why}")
-    _remove(cache, inventory, decided, cancel)
+    if not is_dry:
+        _remove(cache, inventory, decided, cancel)
     return replace(decided, is_use_known=is_known)
 
 

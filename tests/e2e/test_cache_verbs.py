@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +17,10 @@ from tests.e2e.disk import assert_sound, snapshot
 from tests.e2e.models import MIB, pack_around, put, raw_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.command import Command
+    from tests.e2e.command import Command, Running
     from tests.fakes.registry import FakeRegistry
 
 _DAY = 86400
@@ -47,6 +51,31 @@ def _stamps(cache: Path, name: str) -> list[Path]:
 def _references(oci_pull: Command) -> list[str]:
     found = oci_pull("cache", "ls", "--format", "json").must_succeed().json
     return [each["reference"] for each in found["models"]]
+
+
+@contextmanager
+def _at_a_terminal(
+    oci_pull: Command, *words: str
+) -> Iterator[tuple[Running, Callable[[], str], Callable[[str], None]]]:
+    """The command with somebody there to ask: what they have seen, and how they type."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    seen = bytearray()
+
+    def read() -> str:
+        with suppress(BlockingIOError):
+            seen.extend(os.read(ours, 65536))
+        return seen.decode()
+
+    def write(text: str) -> None:
+        os.write(ours, text.encode())
+
+    try:
+        with oci_pull.start(*words, stdin=theirs, stderr=theirs) as running:
+            yield running, read, write
+    finally:
+        os.close(theirs)
+        os.close(ours)
 
 
 def test_models_are_listed_by_their_last_use(oci_pull: Command, names: dict[str, str]) -> None:
@@ -98,6 +127,42 @@ def test_a_model_goes_alone(oci_pull: Command, names: dict[str, str]) -> None:
 
 def test_what_is_not_there_is_not_removed(oci_pull: Command, names: dict[str, str]) -> None:
     oci_pull("cache", "rm", "-y", names["old"], "ghcr.io/no/such").must_fail(3)
+    assert len(_references(oci_pull)) == len(names)
+
+
+@pytest.mark.parametrize("verb", [("rm",), ("prune", "--older-than", "30d")], ids=lambda v: v[0])
+@pytest.mark.parametrize(
+    ("answer", "code", "stays"), [("y\n", 0, False), ("\n", 2, True), ("\x03", 130, True)]
+)
+def test_at_a_terminal_what_would_go_is_shown_and_then_asked_for(
+    verb: tuple[str, ...],
+    answer: str,
+    code: int,
+    stays: bool,
+    oci_pull: Command,
+    names: dict[str, str],
+) -> None:
+    words = (*verb, names["old"]) if verb == ("rm",) else verb
+    with _at_a_terminal(oci_pull, "cache", *words) as (running, read, write):
+        running.until(lambda: "[y/N] " in read(), "the question")
+        shown = read()
+        assert f"would remove  {names['old']}" in shown
+        assert "would free " in shown
+        if answer == "\x03":
+            running.send(signal.SIGINT)
+        else:
+            write(answer)
+        assert running.wait().code == code
+    assert (names["old"] in _references(oci_pull)) is stays
+
+
+def test_at_a_terminal_nobody_is_asked_about_what_is_not_there(
+    oci_pull: Command, names: dict[str, str]
+) -> None:
+    for words, code in (("rm", "ghcr.io/no/such"), 3), (("prune", "--older-than", "900d"), 0):
+        with _at_a_terminal(oci_pull, "cache", *words) as (running, read, _):
+            assert running.wait().code == code
+            assert "[y/N]" not in read()
     assert len(_references(oci_pull)) == len(names)
 
 

@@ -68,7 +68,7 @@ class Absence:
         host, who = self.reference.host, self.auth.known
         hints = [meant_name(self.reference)]
         if isinstance(who, Anonymous):
-            hints.append(f"oci-pull login {host}  if it is private")
+            hints.append(f"oci-pull login {host}  if the name is right and it is private")
         return RepositoryUnknown(
             f"{self.reference.name} does not exist (404; unknown or private)",
             facts=[asked_as(who)],

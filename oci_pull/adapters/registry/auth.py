@@ -131,7 +131,9 @@ class RegistryAuth:
         """The error for a registry that took none of what was sent, not even a new token."""
         message = f"{self._host} refused access to {self._repository or 'its API'}"
         if not isinstance(self._way, TokenKey) or isinstance(self.credential, Anonymous):
-            return self.refusal(message)
+            is_login = isinstance(self.credential, Basic) and not self._repository
+            who = f"{self._host} refused this user name and password"
+            return self.refusal(who if is_login else message)
         if challenge and challenge.error == "invalid_token":
             return CredentialsRejected(
                 f"{message}: it does not take the token that its own token service gave",

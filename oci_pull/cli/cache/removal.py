@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from oci_pull.cli import output
 from oci_pull.cli.cache.verb import COMMON, checked
 from oci_pull.cli.columns import with_note
 from oci_pull.cli.options import Given, parsed, takes
+from oci_pull.cli.password import interruptible
 from oci_pull.cli.progress.form import Progress
 from oci_pull.cli.pull import load
 from oci_pull.cli.signals import CANCEL
@@ -40,9 +42,10 @@ def rm(
     settings = load(given)
 
     def remove(_: Progress) -> None:
-        _agreed(f"remove {' '.join(references)}", yes=yes)
-        found = upkeep.remove(references, settings=settings, cancel=CANCEL)
-        _say(found, None, settings, is_dry=False)
+        work = partial(upkeep.remove, references, settings=settings, cancel=CANCEL)
+        if not yes:
+            _ask(f"remove {' '.join(references)}", work, None)
+        _say(work(), None, settings, is_dry=False)
 
     checked(settings, remove)
 
@@ -76,10 +79,11 @@ def prune(
             partials=unfinished,
             keep=upkeep.kept_names([*(keep or ()), *settings.keep], settings),
         )
-        if not dry_run:
-            _agreed("remove what was not used for the longest", yes=yes)
-        found = upkeep.prune(limits, settings=settings, cancel=CANCEL, dry_run=dry_run)
-        _say(found, limits, settings, is_dry=dry_run)
+        work = partial(upkeep.prune, limits, settings=settings, cancel=CANCEL)
+        if not (dry_run or yes):
+            goes = "no model needs" if limits.is_nothing else "was not used for the longest"
+            _ask(f"remove what {goes}", work, limits)
+        _say(work(dry_run=dry_run), limits, settings, is_dry=dry_run)
 
     checked(settings, work)
 
@@ -91,15 +95,19 @@ def _say(found: Pruning, limits: Limits | None, settings: Settings, *, is_dry: b
         emit(pruning_text(found, limits, is_dry=is_dry))
 
 
-def _agreed(what: str, *, yes: bool) -> None:
-    """Return where the user wants it; raises `UsageError` where nobody can be asked."""
-    if yes:
-        return
+def _ask(what: str, work: Callable[..., Pruning], limits: Limits | None) -> None:
+    """Return where the user wants it, or nothing goes; raises `UsageError` where nobody says so."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"this would {what}, and nobody is there to ask", hint="-y  to do it")
-    sys.stderr.write(printable(f"{what}? [y/N] "))
+    found = work(dry_run=True)
+    if not any(each.goes for each in found.verdicts):
+        return
+    output.tell(pruning_text(found, limits, is_dry=True))
+    sys.stderr.write("remove? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    with interruptible():
+        answer = sys.stdin.readline()
+    if answer.strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was removed")
 
 
@@ -119,9 +127,12 @@ def pruning_text(found: Pruning, limits: Limits | None, *, is_dry: bool) -> str:
     """Every candidate, and what comes of it all."""
     lines = list(verdict_lines(found.verdicts, is_dry=is_dry, is_detailed=limits is not None))
     budget = f" of {size(limits.max_size)}" if limits and limits.max_size is not None else ""
-    count = several(sum(each.goes for each in found.verdicts), "thing")
-    verb = "would free" if is_dry else "freed"
-    lines.append(f"{verb} {size(found.freed)} in {count}; after: {size(found.after)}{budget}")
+    after = f"after: {size(found.after)}{budget}"
+    if count := sum(each.goes for each in found.verdicts):
+        verb = "would free" if is_dry else "freed"
+        lines.append(f"{verb} {size(found.freed)} in {several(count, 'thing')}; {after}")
+    else:
+        lines.append(f"nothing to remove; {after}")
     if not found.is_use_known:
         lines.append("whether other programs have files of a model open could not be known here")
     return printable("\n".join(lines))

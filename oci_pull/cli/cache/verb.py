@@ -22,8 +22,9 @@ def checked(settings: Settings, work: Callable[[Progress], None]) -> None:
     try:
         work(progress)
     except OciPullError as caught:
-        # A cancel becomes the signal that asked for it.
-        error = CANCEL.error(caught.message) if isinstance(caught, Cancelled) else caught
+        # A cancel becomes the signal that asked for it; whoever asks a person knows which it was.
+        is_polled = isinstance(caught, Cancelled) and CANCEL.is_set()
+        error = CANCEL.error(caught.message) if is_polled else caught
         output.tell_failure(error, settings, progress)
         raise typer.Exit(error.exit_code) from caught
     finally:

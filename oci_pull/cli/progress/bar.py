@@ -115,7 +115,6 @@ class BarProgress:
 
             self._canvas = Canvas(self._stream, is_colored=self._ink.is_colored)
         total, left = self.totals.total(now)
-        verified, waiting = self.totals.blobs
-        shown = Shown(total, left, self.totals.rows(now), verified, waiting)
+        shown = Shown(total, left, self.totals.rows(now), *self.totals.blobs)
         width, height = self._canvas.size
         self._canvas.draw(frame(shown, width - _ECHO, height, self._glyphs))

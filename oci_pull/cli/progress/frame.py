@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from oci_pull.cli.progress.totals import Row
-from oci_pull.cli.units import duration, shortened, size, size_of
+from oci_pull.cli.units import duration, several, shortened, size, size_of
 
 _INDENT = "  "
 #: Below so many columns there is room for the total alone, and below so many for no rates.
@@ -70,8 +70,9 @@ class Shown:
     #: Seconds.
     left: float | None = None
     rows: Sequence[Row] = ()
-    #: Blobs that are here and verified, and those that nobody has begun with.
+    #: Blobs that are here and verified, all that are wanted, and those that nobody has begun with.
     verified: int = 0
+    wanted: int = 0
     waiting: int = 0
 
 
@@ -178,8 +179,8 @@ def _left(seconds: float) -> str:
 def _footer(shown: Shown, hidden: int, width: int) -> Line:
     more = f"and {hidden} more; " if hidden else ""
     waiting = f", {shown.waiting} waiting" if shown.waiting else ""
-    blobs = "blob" if shown.verified == 1 else "blobs"
-    text = f"{_INDENT}{more}{shown.verified} {blobs} verified{waiting}"
+    blobs = several(shown.wanted, "blob")
+    text = f"{_INDENT}{more}{shown.verified} of {blobs} verified{waiting}"
     advice = "(Ctrl-C keeps what is fetched)"
     gap = width - 1 - len(text) - len(advice)
     return (Piece(f"{text}{' ' * gap}{advice}" if gap > 1 else text, Role.QUIET),)

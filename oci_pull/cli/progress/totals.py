@@ -164,10 +164,11 @@ class Totals:
         return self._done
 
     @property
-    def blobs(self) -> tuple[int, int]:
-        """How many blobs are here and verified, and how many nobody has begun with."""
-        finished, planned = len(self._finished), self.planned.blobs if self.planned else 0
-        return finished, max(0, planned - finished - len(self.active) - len(self._waiting))
+    def blobs(self) -> tuple[int, int, int]:
+        """How many blobs are here and verified, are wanted, and nobody has begun with."""
+        finished, wanted = len(self._finished), self.planned.blobs if self.planned else 0
+        waiting = max(0, wanted - finished - len(self.active) - len(self._waiting))
+        return finished, max(finished, wanted), waiting
 
     @property
     def waiting(self) -> list[Row]:

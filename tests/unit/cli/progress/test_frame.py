@@ -14,6 +14,7 @@ SHOWN = Shown(
         Row("original/consolidated.00.of.a.very.long.name.pth", 5 * GB, 5 * GB, 0.0, "verifying"),
     ),
     verified=7,
+    wanted=15,
     waiting=4,
 )
 
@@ -30,7 +31,7 @@ def test_a_hundred_columns() -> None:
   model-00005-of-00012         ━━━━━━━━━━━━━━━━━━━──────  76%    3.8/5.0 GB   81.0 MB/s
   model-00008-of-00012         ━━━━╸────────────────────  18%    0.9/5.0 GB   74.0 MB/s  retry 1/8
   original/cons~.long.name.pth ━━━━━━━━━━━━━━━━━━━━━━━━━ 100%    5.0/5.0 GB       0 B/s  verifying
-  7 blobs verified, 4 waiting                                        (Ctrl-C keeps what is fetched)\
+  7 of 15 blobs verified, 4 waiting                                  (Ctrl-C keeps what is fetched)\
 """
     )
 
@@ -43,7 +44,7 @@ def test_eighty_columns() -> None:
   model-00005-of-00012  ━━━━━━━━━───  76%    3.8/5.0 GB   81.0 MB/s
   model-00008-of-00012  ━━──────────  18%    0.9/5.0 GB   74.0 MB/s  retry 1/8
   original/c~g.name.pth ━━━━━━━━━━━━ 100%    5.0/5.0 GB       0 B/s  verifying
-  7 blobs verified, 4 waiting                    (Ctrl-C keeps what is fetched)\
+  7 of 15 blobs verified, 4 waiting              (Ctrl-C keeps what is fetched)\
 """
     )
 
@@ -56,7 +57,7 @@ def test_sixty_columns_have_no_rates() -> None:
   model-00005-of-00012 ━━━╸─  76%    3.8/5.0 GB
   model-00008-of-00012 ╸────  18%    0.9/5.0 GB  retry 1/8
   original/~g.name.pth ━━━━━ 100%    5.0/5.0 GB  verifying
-  7 blobs verified, 4 waiting\
+  7 of 15 blobs verified, 4 waiting\
 """
     )
 
@@ -79,7 +80,7 @@ def test_signs_are_those_that_the_encoding_has(encoding: str) -> None:
 def test_a_low_terminal_says_how_many_are_hidden() -> None:
     lines = _text(SHOWN, 100, height=6).splitlines()
     assert len(lines) == 4
-    assert lines[-1].startswith("  and 1 more; 7 blobs verified")
+    assert lines[-1].startswith("  and 1 more; 7 of 15 blobs verified")
 
 
 @pytest.mark.parametrize("width", range(10, 200))

@@ -56,12 +56,12 @@ def test_a_blob_is_active_until_it_has_its_final_name(end: events.Event) -> None
 def test_blobs_are_verified_under_way_or_waiting() -> None:
     totals = Totals()
     totals.on(planned(1000, blobs=6))
-    assert totals.blobs == (0, 6)
+    assert totals.blobs == (0, 6, 6)
     totals.on(started(A, 500))
     totals.on(events.Waiting("other", "pid 7 on host"))
-    assert totals.blobs == (0, 4)
+    assert totals.blobs == (0, 6, 4)
     totals.on(events.Committed("x", A, 500))
-    assert totals.blobs == (1, 4)
+    assert totals.blobs == (1, 6, 4)
 
 
 def test_what_is_kept_is_told_in_figures_once_they_are_known() -> None:
