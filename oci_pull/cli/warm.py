@@ -101,7 +101,8 @@ def _prune(wanted: Sequence[Wanted], settings: Settings, progress: Progress, lim
     keep = upkeep.kept_names([*(each.reference for each in wanted), *settings.keep], settings)
     limits = Limits(max_size=limit, keep=keep)
     pruned = upkeep.prune(limits, settings=settings, cancel=CANCEL)
-    progress.say("pruned", f"{size(pruned.freed)} freed, {size(pruned.after)} left")
+    above = f"; --max-size is {size(limit)}" if pruned.after > limit else ""
+    progress.say("pruned", f"{size(pruned.freed)} freed, {size(pruned.after)} left{above}")
 
 
 def _tell(outcome: Outcome, settings: Settings, progress: Progress) -> None:

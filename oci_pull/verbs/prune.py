@@ -133,7 +133,7 @@ class _Decision:
         frees = tree.own + sum(piece.frees for piece in alone)
         if goes:
             self._needed.subtract(tree.needs)
-            self._left -= frees
+            self._left -= tree.own + kept
         return Verdict(tree.name, goes, why, frees, total - kept, tree, alone)
 
     def _belongs(self, piece: Piece, tree: CachedTree) -> bool:
@@ -153,7 +153,7 @@ class _Decision:
         what = piece.reference or (piece.digest.short if piece.digest else piece.path.name)
         goes, why = self._of_piece(piece)
         if goes:
-            self._left -= piece.frees
+            self._left -= piece.size
         name = f"{_NAMES[piece.kind]} {what}"
         return Verdict(name, goes, why, piece.frees, pieces=(piece,))
 

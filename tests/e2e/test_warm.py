@@ -182,6 +182,7 @@ def test_what_is_not_on_the_list_makes_room(
     listed = _listed(tmp_path / "models.txt", two)
     run = oci_pull("warm", str(listed), "--max-size", "1k").must_succeed()
     assert "Pruned" in run.stderr
+    assert "; --max-size is 1.0 kB\n" in run.stderr, "which the list does not allow"
     models = oci_pull("cache", "ls", "--format", "json").json["models"]
     assert [each["reference"] for each in models] == [two]
 

@@ -159,6 +159,15 @@ def test_what_a_directory_outside_shares_frees_nothing() -> None:
     found = pruned([OLD], [piece("a", is_shared=True), piece("b")], Limits(older_than=HOUR))
     assert gone(found) == {"acme/old", "a", "b"}
     assert found.freed == GB
+    assert found.after == 0, "it is in the cache no more"
+
+
+def test_what_a_directory_outside_shares_makes_room_in_the_cache_all_the_same() -> None:
+    shared = [piece("a", is_shared=True), piece("b", is_shared=True), piece("c")]
+    new = tree("acme/new", "c", used=HOUR)
+    found = pruned([OLD, new], shared, Limits(max_size=GB))
+    assert gone(found) == {"acme/old", "a", "b"}
+    assert (found.freed, found.after) == (0, GB)
 
 
 @pytest.mark.parametrize(
