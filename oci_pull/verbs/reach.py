@@ -35,6 +35,16 @@ T = TypeVar("T")
 #: The steps in their order; what follows one that failed is not tried.
 STEPS = ("name", "connect", "tls", "registry", "token", "manifest", "rate limit")
 _OK = 200
+#: What is known of a step where it is a later one that failed.
+_PASSED = {
+    "name": "it is known",
+    "connect": "it answers",
+    "tls": "it holds",
+    "registry": "it asks who you are",
+}
+
+
+_NO_TLS = Finding("tls", State.WARNING, "none: plain http", {"version": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class Route:
 class _Log:
     """What is known by now, and the step that is next."""
 
+    endpoint: "Endpoint"
     findings: list[Finding] = field(default_factory=list)
 
     def ok(self, name: str, message: str, **facts: Any) -> None:
@@ -73,12 +84,17 @@ class _Log:
         """Steps before this one that nothing is said of went well."""
         done = {each.name for each in self.findings}
         for step in STEPS[: STEPS.index(name)]:
-            if step not in done:
-                self.ok(step, "done")
+            if step not in done and step == "tls" and self.endpoint.url.startswith("http:"):
+                self.findings.append(_NO_TLS)
+            elif step not in done:
+                self.ok(step, _PASSED.get(step, "done"))
 
     def fail(self, name: str, error: OciPullError) -> None:
         """A step failed; the ones behind it are not tried."""
         self.skip_until(name)
+        if error.hint and error.hint.startswith("oci-pull doctor "):
+            # It is what was just done.
+            error.hint = None
         self.findings.append(Finding.failed(name, error))
         self.skip_rest(f"{name} failed")
 
@@ -94,7 +110,7 @@ def reach(route: Route) -> Iterator[Finding]:
     Raises:
         Cancelled: stopped meanwhile.
     """
-    log = _Log()
+    log = _Log(route.endpoint)
     _ask(route, log)
     yield from log.findings
 
@@ -208,7 +224,7 @@ def _connected(log: _Log, answer: _Answer) -> None:
     log.ok("name", "it is known")
     log.ok("connect", f"to {answer.address or 'it'}", address=answer.address)
     if answer.tls is None:
-        log.findings.append(Finding("tls", State.WARNING, "none: plain http", {"version": None}))
+        log.findings.append(_NO_TLS)
         return
     signed = f", signed by {answer.issuer}" if answer.issuer else ", certificate not verified"
     log.ok("tls", f"{answer.tls}{signed}", version=answer.tls, issuer=answer.issuer)

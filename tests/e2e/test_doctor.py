@@ -153,7 +153,8 @@ def test_a_password_that_is_wrong_ends_at_the_token(
     registry.auth = Auth(users={"ada": "another"}, anonymous=False)
     log_in(oci_pull, registry.address)
     run = doctor(oci_pull, reference).must_fail(4)
-    assert steps(run)[-3:] == ["failed", "skipped", "skipped"]
+    assert steps(run) == ["ok", "ok", "warning", "ok", "failed", "skipped", "skipped"]
+    assert facts(run, "tls")["version"] is None, "and not that all is well"
     assert run.json["error"]["code"] == "credentials_rejected"
     assert doctor(oci_pull, registry.address).must_fail(4).json["error"]["exit"] == 4
 
@@ -167,6 +168,7 @@ def test_nobody_is_asked_for_a_name_that_is_none(oci_pull: Command) -> None:
 def test_a_port_where_nobody_listens_ends_at_the_connection(oci_pull: Command) -> None:
     run = doctor(oci_pull, "127.0.0.1:1/team/model").must_fail(5)
     assert steps(run) == ["ok", "failed", *["skipped"] * 5]
+    assert run.json["error"]["hint"] is None, "not to do what was just done"
 
 
 def test_a_port_that_lets_nobody_in_ends_in_time(oci_pull: Command) -> None:
