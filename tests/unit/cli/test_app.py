@@ -518,5 +518,7 @@ def test_whoever_sits_there_is_asked_before_something_goes(
     command.patch.setattr(sys, "stderr", shown := Terminal(io.BytesIO()))
     assert obey(["cache", "rm", reference]) == (2 if stays else 0)
     shown.seek(0)
-    assert f"remove {reference}? [y/N] " in shown.read()
+    told = shown.read()
+    assert told.startswith("would remove  oci:")
+    assert "remove? [y/N] " in told
     assert tree.exists() is stays
