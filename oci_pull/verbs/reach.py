@@ -42,8 +42,6 @@ _PASSED = {
     "tls": "it holds",
     "registry": "it asks who you are",
 }
-
-
 _NO_TLS = Finding("tls", State.WARNING, "none: plain http", {"version": None})
 
 
