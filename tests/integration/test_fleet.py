@@ -55,7 +55,7 @@ def test_the_origin_serves_no_blob_for_each_machine(
     assert set(got.values()) <= {1, 2}
 
 
-def test_machines_that_begin_together_cost_the_origin_at_most_one_fetch_each(
+def test_machines_that_begin_together_cost_the_origin_at_most_two_fetches_each(
     oci_pull: Command, registry: Distribution, tmp_path: Path
 ) -> None:
     files = model(4 * MIB, seed=1)
@@ -74,11 +74,12 @@ def test_machines_that_begin_together_cost_the_origin_at_most_one_fetch_each(
         for running in started:
             weights = running.wait(_PATIENCE).path / "model.safetensors"
             assert digest_of(weights) == digest_of(files["model.safetensors"])
-        got = _fetched(registry, "fleet/cold", before)
-        # Nobody went past the cache; whoever asks it before it has a blob is handed the origin's
-        # bytes, and one more fetch is kept.
-        assert len(got) == 3
-        assert max(got.values()) <= _MACHINES + 1
+        got, asked = _fetched(registry, "fleet/cold", before), _fetched(mirror, "fleet/cold")
+        # Nobody went past the cache. Whoever asks it before it has a blob is handed the origin's
+        # bytes; one more fetch is kept, and again one for each that asked before it was done and
+        # was served after.
+        assert len(got) == len(asked) == 3
+        assert all(got[blob] <= 2 * asked[blob] for blob in got)
 
         before = len(registry.access_log())
         oci_pull("--cache-dir", oci_pull.home / "late", *words).must_succeed()
@@ -143,10 +144,10 @@ def test_the_configuration_of_the_page_makes_it_a_cache(
         server.stop()
 
 
-def _fetched(origin: Distribution, repository: str, since: int) -> Counter[str]:
-    """How often each blob was sent by the origin."""
+def _fetched(origin: Distribution, repository: str, since: int = 0) -> Counter[str]:
+    """How often each blob was sent by the origin, or by a cache before it."""
     return Counter(
-        each.path
+        each.path.partition("?")[0]  # which registry is meant, for a cache of several
         for each in origin.access_log()[since:]
         if f"/{repository}/blobs/" in each.path and each.method == "GET" and each.status < 400
     )
