@@ -178,7 +178,7 @@ def _entry(home: Path) -> Path | None:
 
 
 def _take_over(dead: Path, mine: Path, blob: Descriptor, *, is_moved: bool) -> bool:
-    """Rename it; False if somebody else was quicker. Raises `OSError`."""
+    """Rename it; False if it has to be looked at again. Raises `OSError`."""
     with suppress(OSError):
         # Or a third host would take its new owner for dead as well.
         os.utime(dead)
@@ -191,7 +191,10 @@ def _take_over(dead: Path, mine: Path, blob: Descriptor, *, is_moved: bool) -> b
             moving.set_aside(mine, mine.name.rpartition("-")[2])
         moving.finish(mine, blob.digest.hex, blob.size)
     except FileNotFoundError:
-        # It took so long that somebody took this process for dead.
+        # It took so long that somebody took this process for dead; or its last owner was only slow,
+        # and took away what was to be moved. Then it is ours, and nobody may wait for us.
+        with suppress(FileNotFoundError):
+            mine.rename(dead.with_name(FREE))
         return False
     except BaseException:
         mine.rename(dead)

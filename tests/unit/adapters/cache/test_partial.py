@@ -197,6 +197,25 @@ def test_a_silent_owner_on_another_host_loses_it_and_cannot_write_to_it(shelf: S
     assert {path.name for path in directory(shelf).iterdir()} == PARTS
 
 
+def test_what_a_slow_owner_takes_back_while_it_is_moved_is_not_waited_for(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It found its bytes to be wrong, and forgot them."""
+    left = leave(shelf, owner=ELSEWHERE)
+    silence(left, 70)
+    read = os.pread
+    with (left / "data").open("r+b") as asleep:
+
+        def woken(descriptor: int, count: int, offset: int) -> bytes:
+            asleep.truncate(0)
+            return read(descriptor, count, offset)
+
+        monkeypatch.setattr(os, "pread", woken)
+        mine = own(shelf)
+    assert mine.present == ()
+    assert {path.name for path in directory(shelf).iterdir()} == PARTS
+
+
 def test_a_silent_owner_that_had_written_nothing_leaves_nothing(shelf: Shelf) -> None:
     (home(shelf) / ELSEWHERE).mkdir(parents=True)
     silence(home(shelf) / ELSEWHERE, 70)
