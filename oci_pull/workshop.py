@@ -37,7 +37,7 @@ from oci_pull.ports import BlobStore, Cancel, Destination, Observer
 from oci_pull.prepare import Request, Shelves
 from oci_pull.pull import PullResult, Tools, pull
 from oci_pull.settings import Settings
-from oci_pull.sources import Sources
+from oci_pull.sources.source import Sources
 
 if TYPE_CHECKING:
     from oci_pull.adapters.registry.connections import Connections

@@ -19,7 +19,8 @@ from oci_pull.oci.descriptor import media_type
 from oci_pull.oci.reference import Reference, canonical_host
 from oci_pull.ports import Observer
 from oci_pull.settings import Settings
-from oci_pull.sources import make_credentials, open_registry
+from oci_pull.sources.credentials import make_credentials
+from oci_pull.sources.source import open_registry
 
 _FILE = "config.json"
 _SECRET = ".dockerconfigjson"  # noqa: S105 - the name that Kubernetes mounts a pull secret under

@@ -14,7 +14,9 @@ from oci_pull.oci.proxy import Proxies, ProxyServer
 from oci_pull.oci.reference import Reference
 from oci_pull.ports import Cancel
 from oci_pull.settings import DEFAULT, OPTIONS, Settings
-from oci_pull.sources import find_network, find_route, make_credentials
+from oci_pull.sources.credentials import make_credentials
+from oci_pull.sources.network import find_network
+from oci_pull.sources.route import find_route
 from oci_pull.verbs.finding import Finding, State, checked
 from oci_pull.verbs.target import Target
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oci_pull.settings import Settings
-from oci_pull.sources import make_credentials
+from oci_pull.sources.credentials import make_credentials
 from tests import builders
 from tests.fakes.faults import Auth
 from tests.fakes.registry import FakeRegistry

@@ -15,7 +15,7 @@ from oci_pull.adapters.credentials.docker_config import TextPlace
 from oci_pull.errors import InvalidSetting
 from oci_pull.oci.credential import Anonymous, Basic, Credential
 from oci_pull.settings import RegistrySettings, Settings
-from oci_pull.sources import make_credentials
+from oci_pull.sources.credentials import make_credentials
 
 HOST = "r.example"
 ADA = Basic("ada", "s3cret", "here")

@@ -1,4 +1,4 @@
-"""How settings become a source: whom a reference is asked of, as whom, and over which network."""
+"""The source of a reference: its registry through its mirrors, or its layout on disk."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -7,18 +7,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from oci_pull.adapters.lazy import LazySource
-from oci_pull.errors import InvalidSetting, RegistryBlocked
 from oci_pull.events import Warned
 from oci_pull.oci.mirror import Mirror
-from oci_pull.oci.reference import (
-    DOCKER_HUB,
-    LayoutReference,
-    Locator,
-    Reference,
-    canonical_host,
-)
+from oci_pull.oci.reference import LayoutReference, Locator, Reference, canonical_host
 from oci_pull.ports import Cancel, Observer, Source
 from oci_pull.settings import RegistrySettings, Settings
+from oci_pull.sources.credentials import make_credentials
+from oci_pull.sources.network import network_of, site_of
+from oci_pull.sources.once import once
+from oci_pull.sources.route import Route, find_route
 
 if TYPE_CHECKING:
     from oci_pull.adapters.credentials.chain import Credentials
@@ -56,7 +53,7 @@ class Sources:
         self._locator = locator
         self._settings = settings
         self._observer = observer
-        self._warn = _once(lambda message: observer.on(Warned(message)))
+        self._warn = once(lambda message: observer.on(Warned(message)))
         self._stack = stack
         self._cancel = cancel
         self._user_agent = user_agent
@@ -174,54 +171,6 @@ def own_connections(stack: ExitStack) -> "Connections":
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """Whom a reference is asked of: mirrors in their order, then the registry."""
-
-    mirrors: tuple[Mirror, ...] = ()
-    #: In the place of the registry, where the tools of containers were told of another one.
-    location: Mirror | None = None
-    #: The registry need not prove who it is, nor speak TLS.
-    insecure: bool = False
-
-
-def find_route(
-    reference: Reference,
-    settings: Settings,
-    warn: Callable[[str], None],
-    said: RegistrySettings | None = None,
-) -> Route:
-    """What our own configuration says, else what Docker's and that of the tools of containers do.
-
-    `warn` is told of what is broken in theirs; `said` is ours where the command line does not name
-    the registry.
-
-    Raises:
-        RegistryBlocked: theirs says that nothing is to be fetched from there.
-    """
-    from oci_pull.adapters.docker_daemon import hub_mirrors, insecure_by
-
-    is_insecure = insecure_by(reference.host, settings.docker_daemons) is not None
-    own = (said or settings.registry(reference.host)).mirrors
-    # An empty list is said as well: it keeps theirs out.
-    if own or f"registry.{reference.host}.mirrors" in settings.origins:
-        return Route(own, insecure=is_insecure)
-    from oci_pull.adapters.containers_registries import find_rule
-
-    rule = find_rule(reference, settings.containers_registries, settings.containers_dropins, warn)
-    if rule.is_blocked:
-        raise RegistryBlocked(
-            f"{reference.name} is blocked in {rule.file}",
-            hint="ask whoever runs this machine, or take  blocked = true  out of the file",
-        )
-    mirrors = rule.mirrors
-    if reference.host == DOCKER_HUB:
-        mirrors += tuple(
-            each for each in hub_mirrors(settings.docker_daemons, warn) if each not in mirrors
-        )
-    return Route(mirrors, rule.location, rule.insecure or is_insecure)
-
-
-@dataclass(frozen=True, slots=True)
 class _Builder:
     """Makes the source of each registry and mirror; what is said of one is for it alone."""
 
@@ -305,7 +254,7 @@ class _Builder:
         from oci_pull.adapters.registry.endpoint import Endpoint
         from oci_pull.adapters.registry.source import RegistrySource
 
-        network = _network(self.settings, reference.host, site, said, self.user_agent)
+        network = network_of(self.settings, reference.host, site, said, self.user_agent)
         told = _disclosure(self.settings, self.observer)
         connect = connect or (lambda network, told: self.connections.line(network, told).client)
         client = connect(network, told)
@@ -320,61 +269,6 @@ class _Builder:
             token_hosts=said.token_hosts,
         )
         return RegistrySource(reference, Endpoint(site, client, auth), auth)
-
-
-def make_credentials(
-    settings: Settings,
-    warn: Callable[[str], None],
-    command_line_host: str = "",
-    cancel: Cancel | None = None,
-) -> "Credentials":
-    """Everything that may say who to be, in the order in which it counts.
-
-    What the command line says is for `command_line_host` alone. `warn` is told of what is broken,
-    once: several are looked for where there are mirrors. `cancel` stops a helper.
-
-    Raises:
-        InvalidSetting: the command line has a user without a password, or the reverse, or names a
-            file that is not there.
-    """
-    from oci_pull.adapters.clock import NEVER
-    from oci_pull.adapters.credentials.chain import CommandLine, Credentials, NamedHelpers, Place
-    from oci_pull.adapters.credentials.docker_config import (
-        DOCKER_FILES,
-        FilePlace,
-        TextPlace,
-        is_missing,
-    )
-    from oci_pull.adapters.credentials.given import given_credential
-
-    warn, cancel = _once(warn), cancel or NEVER
-    places: list[Place] = []
-    if command_line_host:
-        who = given_credential(settings.username, settings.password, settings.password_file)
-        places += [CommandLine(command_line_host, who)] if who else []
-    helpers = {host: table.credential_helper for host, table in settings.tables.items()}
-    places.append(NamedHelpers(helpers, warn, cancel))
-    if settings.docker_auth:
-        places.append(TextPlace(settings.docker_auth, "DOCKER_AUTH_CONFIG", warn, cancel))
-    if settings.authfile and is_missing(settings.authfile):
-        raise InvalidSetting(f"--authfile: there is no file {settings.authfile}")
-    if named := settings.authfile or settings.registry_auth_file:
-        places.append(FilePlace((named,), warn, cancel))
-    if directory := settings.docker_config:
-        places.append(FilePlace(tuple(directory / name for name in DOCKER_FILES), warn, cancel))
-    places += [FilePlace((path,), warn, cancel) for path in settings.auth_files]
-    return Credentials(tuple(places))
-
-
-def _once(warn: Callable[[str], None]) -> Callable[[str], None]:
-    said: set[str] = set()
-
-    def tell(message: str) -> None:
-        if message not in said:
-            said.add(message)
-            warn(message)
-
-    return tell
 
 
 def open_registry(
@@ -393,8 +287,8 @@ def open_registry(
     from oci_pull.adapters.registry.endpoint import Endpoint
     from oci_pull.adapters.registry.http import make_client
 
-    site, said = _site_of(host, settings)
-    network = _network(settings, host, site, said, user_agent)
+    site, said = site_of(host, settings)
+    network = network_of(settings, host, site, said, user_agent)
     client = make_client(network, disclosure=_disclosure(settings, observer))
     stack.callback(client.close)
     auth = RegistryAuth(
@@ -412,53 +306,3 @@ def _disclosure(settings: Settings, observer: Observer) -> "Disclosure":
     from oci_pull.adapters.registry.disclosure import Disclosure
 
     return Disclosure.of(observer, settings.verbose)
-
-
-def find_network(host: str, settings: Settings, user_agent: str) -> "Network":
-    """How a registry would be reached; raises `InvalidSetting` for a proxy that is none."""
-    site, said = _site_of(host, settings)
-    return _network(settings, host, site, said, user_agent)
-
-
-def _site_of(host: str, settings: Settings) -> "tuple[Site, RegistrySettings]":
-    """A registry itself, and what is said of it, by Docker's configuration as well."""
-    from oci_pull.adapters.docker_daemon import insecure_by
-    from oci_pull.adapters.registry.site import Site
-
-    said = settings.registry(host)
-    is_insecure = insecure_by(host, settings.docker_daemons) is not None
-    site = Site.of(Reference(host, "", None, None), plain_http=said.plain_http)
-    return (
-        replace(site, may_be_plain=is_insecure),
-        replace(said, insecure=said.insecure or is_insecure),
-    )
-
-
-def _network(
-    settings: Settings, name: str, site: "Site", said: RegistrySettings, user_agent: str
-) -> "Network":
-    """How a registry is reached; only what was said of it is shown to it."""
-    from oci_pull.adapters.registry.http import Network
-    from oci_pull.adapters.registry.trust import RegistryAccess, Trust
-    from oci_pull.oci.proxy import Proxies
-
-    access = RegistryAccess(
-        site.host,
-        name,
-        ca_file=said.ca_file,
-        client_cert=said.client_cert,
-        client_key=said.client_key,
-        insecure=said.insecure,
-        private_redirects=said.private_redirects,
-    )
-    return Network(
-        connect_timeout=settings.connect_timeout,
-        stall_timeout=settings.stall_timeout,
-        user_agent=user_agent,
-        proxies=Proxies.of(settings.proxy_variables, settings.proxy),
-        trust=Trust(
-            (settings.ca_file,) if settings.ca_file else (),
-            (access,),
-            settings.certificate_directories,
-        ),
-    )
