@@ -76,7 +76,9 @@ class Assembly:
         self._partial = partial
         self._observer = observer
         self._stop = stop
-        self._changed = threading.Condition()
+        #: The same lock twice: a condition's own costs more, and every buffer takes it.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._present = partial.present
         self._stretches: list[Stretch] = []
         self._verifier = Verifier(job.blob)
@@ -243,7 +245,8 @@ class Assembly:
         with self._hashing:
             if self._inline and self._verifier.size == offset:
                 self._verifier.update(data)
-                self._hashed.value = max(self._hashed.value, self._verifier.size)
+                if (size := offset + len(data)) > self._hashed.value:
+                    self._hashed.value = size
 
     def read(self, span: Span) -> bytes | None:
         """Bytes that are here, None if not all of them are."""
@@ -393,13 +396,13 @@ class Assembly:
             self._exit()
 
     def _enter(self) -> None:
-        with self._changed:
+        with self._lock:
             if self._is_closed:
                 raise Cancelled("stopped")
             self._inside += 1
 
     def _exit(self) -> None:
-        with self._changed:
+        with self._lock:
             self._inside -= 1
         if self._is_closed:
             self._release_if_closed()

@@ -28,7 +28,7 @@ class Crew:
         self._clock = clock
         self._flows = flows
         self._next_beat = clock.now() + _HEARTBEAT
-        self._failed = threading.Event()
+        self._has_failed = False
         self._changed = threading.Condition()
         self._failures: deque[BaseException] = deque()
         self._assemblies: set[Assembly] = set()
@@ -38,7 +38,7 @@ class Crew:
 
     def is_set(self) -> bool:
         """Whether to stop: the user said so, or one of the threads failed."""
-        return self._failed.is_set() or self._cancel.is_set()
+        return self._has_failed or self._cancel.is_set()
 
     def start(self, work: Callable[[], None]) -> None:
         """Do it in a thread of its own."""
@@ -49,7 +49,7 @@ class Crew:
             except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
                 self._failures.append(error)
                 # Behind it in the queue: what the others say then is only the echo.
-                self._failed.set()
+                self._has_failed = True
             finally:
                 with self._changed:
                     self._working -= 1
@@ -72,7 +72,7 @@ class Crew:
             )
             refused.__cause__ = error
             self._failures.append(refused)
-            self._failed.set()
+            self._has_failed = True
 
     def run(self, works: Iterable[Callable[[], None]], on_tick: Callable[[], None]) -> None:
         """Each was done in a thread of its own, and every thread has ended.
@@ -126,7 +126,7 @@ class Crew:
 
     def _end(self) -> None:
         """Cut every connection, give the threads a moment to leave, and give up what they hold."""
-        self._failed.set()
+        self._has_failed = True
         try:
             with self._changed:
                 self._has_ended = True

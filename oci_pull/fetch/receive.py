@@ -174,31 +174,33 @@ def _judge(flow: Flow, error: TransferError, gained: int, budget: Budget) -> Non
 
 def _copy(flow: Flow, stretch: Stretch, line: Line) -> None:
     _skip(flow, stretch.position - flow.stream.start, line)
-    saved = line.clock.now()
-    while not stretch.is_done:
-        left = stretch.end - stretch.position
-        count = _fill(flow, line.buffer[: min(BUFFER, left)], line)
-        stretch.assembly.write(stretch, line.buffer[:count])
-        if line.clock.now() - saved > _SAVE_EVERY:
+    saved = now = line.clock.now()
+    while (left := stretch.end - stretch.position) > 0:
+        view = line.buffer if left >= BUFFER else line.buffer[:left]
+        count = _fill(flow, view, line, now)
+        stretch.assembly.write(stretch, view if count == len(view) else view[:count])
+        now = line.clock.now()
+        if now - saved > _SAVE_EVERY:
             stretch.assembly.save(stretch)
-            saved = line.clock.now()
+            saved = now
 
 
 def _skip(flow: Flow, count: int, line: Line) -> None:
     """Read over what is here already, from a server that has no ranges."""
     while count > 0:
-        count -= _fill(flow, line.buffer[: min(BUFFER, count)], line)
+        count -= _fill(flow, line.buffer[: min(BUFFER, count)], line, line.clock.now())
 
 
-def _fill(flow: Flow, view: memoryview, line: Line) -> int:
+def _fill(flow: Flow, view: memoryview, line: Line, begun: float) -> int:
     """Read until the view is full, as far as the connection goes; at least a byte.
+
+    What came a moment after it was begun is not kept waiting for more.
 
     Raises:
         ConnectionFailed: it is at its end.
         TransferError, SizeMismatch, Cancelled.
     """
     filled = 0
-    begun = line.clock.now()
     while filled < len(view):
         most = line.limiter.most(len(view) - filled)
         flow.is_reading = True
@@ -219,7 +221,7 @@ def _fill(flow: Flow, view: memoryview, line: Line) -> int:
         flow.received += count
         line.received.value += count
         line.limiter.pay(count, line.stop)
-        if line.clock.now() - begun > _FLUSH:
+        if filled < len(view) and line.clock.now() - begun > _FLUSH:
             break
     if not filled:
         raise ConnectionFailed("the connection ended too early", origin=flow.stream.origin)
