@@ -171,7 +171,7 @@ class Command:
         with (
             tempfile.TemporaryFile() as output,
             tempfile.TemporaryFile() as errors,
-            _interruptible(),
+            interruptible(),
         ):
             given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output}
             given |= {"stderr": errors, "env": self.environment(), "cwd": self.home} | options
@@ -184,7 +184,7 @@ class Command:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Children get Ctrl-C as from a terminal, even where the tests run in the background.
 
     A shell starts background jobs with SIGINT ignored, and that is inherited.

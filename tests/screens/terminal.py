@@ -19,6 +19,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+from tests.e2e.command import interruptible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -112,7 +114,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A command whose three streams are the terminal."""
     streams = {"stdin": on.theirs, "stdout": on.theirs, "stderr": on.theirs}
-    process = subprocess.Popen(words, env=environment, **streams)  # type: ignore[call-overload]
+    with interruptible():
+        process = subprocess.Popen(words, env=environment, **streams)  # type: ignore[call-overload]
     try:
         yield process
     finally:
