@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oci_pull.adapters.cache.journal import read
 from tests import content
 from tests.content import Content
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 OWN = ".oci-pull"
 RECEIPT = f"{OWN}/receipt.json"
+_ANY_SIZE = 1 << 62
 
 Snapshot = dict[str, tuple[int, int, int, int]]
 
@@ -158,21 +160,22 @@ def blobs(cache: Path) -> set[str]:
     }
 
 
+def unfinished(cache: Path) -> set[str]:
+    """The digests of all that somebody has begun, up to the moment when nothing is left of that."""
+    home = cache / "partial"
+    return {f"sha256:{path.name}" for path in home.iterdir()} if home.is_dir() else set()
+
+
 def partial_journals(cache: Path) -> list[Path]:
     """Of every blob that is being fetched, or was; also while a claim comes and goes."""
     # Path.glob of Python 3.11 raises where a directory that it has seen is gone; this does not.
     return [Path(found) for found in glob.glob(f"{glob.escape(str(cache))}/partial/*/*/journal")]  # noqa: PTH207
 
 
-def journal_size(cache: Path) -> int:
-    """It grows whenever more of a blob is safely on disk."""
-    total = 0
-    for journal in partial_journals(cache):
-        try:
-            total += journal.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
+def bytes_kept(cache: Path) -> int:
+    """Of all blobs that are unfinished: what is safely on disk, and is not fetched again."""
+    # One that is gone when it is read has nothing.
+    return sum(read(path, path.parents[1].name, _ANY_SIZE).size for path in partial_journals(cache))
 
 
 def _files(directory: Path) -> Iterator[Path]:

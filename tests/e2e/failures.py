@@ -17,7 +17,8 @@ from tests import builders, kits
 from tests.archives import symlink
 from tests.content import IndexEntry, encode, index, layer
 from tests.e2e import isolation, lookups
-from tests.e2e.disk import journal_size
+from tests.e2e.command import until
+from tests.e2e.disk import bytes_kept
 from tests.e2e.models import (
     MIB,
     REPOSITORY,
@@ -31,6 +32,7 @@ from tests.e2e.models import (
     raw_layer,
     weights,
 )
+from tests.e2e.ports import closed
 from tests.fakes.registry import (
     Auth,
     BlobFaults,
@@ -40,6 +42,7 @@ from tests.fakes.registry import (
     ServerFaults,
 )
 from tests.producers import images
+from tests.servers.process import HOST
 from tests.servers.tls import Authority
 
 if TYPE_CHECKING:
@@ -290,8 +293,7 @@ def _no_such_host(stage: Stage) -> list[str]:
 
 @_ends_with(errors.ConnectionFailed)
 def _nothing_listens(stage: Stage) -> list[str]:
-    with FakeRegistry() as gone:
-        address = gone.address
+    address = f"{HOST}:{stage.stack.enter_context(closed())}"
     stage.hidden[address] = "registry.example"
     return [f"{address}/team/model:v1"]
 
@@ -624,9 +626,7 @@ def _stopped(stage: Stage, number: signal.Signals) -> list[str]:
 
 
 def _signal(user: Command, pid: int, number: signal.Signals) -> None:
-    pause = threading.Event()
-    while not journal_size(user.cache):
-        pause.wait(0.01)
+    until(lambda: bytes_kept(user.cache) > MIB, "some of the weights is on disk")
     os.kill(pid, number)
 
 

@@ -76,9 +76,10 @@ _HERE = "socket.getaddrinfo = here"
 
 _NEVER = """
 def getaddrinfo(host, *rest, **options):
-    note("look-up")
-    while host == {name!r}:
-        time.sleep(3600)
+    if host == {name!r}:
+        note("look-up")
+        while True:
+            time.sleep(3600)
     return here(host, *rest, **options)
 
 socket.getaddrinfo = getaddrinfo

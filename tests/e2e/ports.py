@@ -60,6 +60,14 @@ def silence() -> Iterator[Silence]:
 
 
 @contextmanager
+def closed() -> Iterator[int]:
+    """A port that nobody listens to, and that nobody else is given meanwhile."""
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        yield taken.getsockname()[1]
+
+
+@contextmanager
 def unreachable() -> Iterator[int]:
     """A port that no connection to it is ever made to: its queue is full."""
     with ExitStack() as stack:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _COMPLETIONS = Path(__file__).parents[2] / "completions"
-_LIMIT = 30.0  # seconds; a Tab takes a tenth of one
+_LIMIT = 120.0  # seconds; a Tab takes a tenth of one
 _PROMPT = "READY"
 #: Makes the terminal on stdin the one that the session belongs to, and becomes the shell.
 _LEADER = """

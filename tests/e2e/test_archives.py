@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.e2e import isolation
-from tests.e2e.disk import assert_sound, assert_tidy, blob, journal_size
+from tests.e2e.disk import assert_sound, assert_tidy, blob, blobs, bytes_kept, unfinished
 from tests.e2e.models import MIB, archive_layer, pack_around, put
 from tests.fakes.registry import BlobFaults, FakeRegistry
 
@@ -45,15 +45,19 @@ def test_a_killed_pull_fetches_the_rest_and_unpacks_from_the_start(
 ) -> None:
     members = _members(24 * MIB)
     archive = archive_layer(members, form=form)
-    reference = put(registry, pack_around(archive))
+    artifact = pack_around(archive)
+    reference = put(registry, artifact)
     registry.blob_faults = BlobFaults(stall_after=16 * MIB, only=[archive.digest])
+    small = artifact.blobs.keys() - {archive.digest}
     with oci_pull.start(reference) as running:
-        running.until(lambda: registry.bytes_served > 16 * MIB, "the server fell silent")
-        running.until(lambda: journal_size(oci_pull.cache) > 0, "some of it is on disk")
+        running.until(lambda: blobs(oci_pull.cache) >= small, "all that is small is here")
+        running.until(lambda: unfinished(oci_pull.cache) == {archive.digest}, "the archive is not")
+        running.until(lambda: bytes_kept(oci_pull.cache) > 8 * MIB, "half of it is on disk")
         running.until(lambda: _unpacked_bytes(oci_pull.cache) > 4 * MIB, "it is being unpacked")
         running.send(signal.SIGKILL)
         assert running.wait().code == -signal.SIGKILL
     assert not list((oci_pull.cache / "layers").glob("*"))
+    registry.settle()
     registry.blob_faults = []
 
     rest = oci_pull("plan", "--format", "json", reference).json

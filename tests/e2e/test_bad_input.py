@@ -33,6 +33,7 @@ from tests.e2e.models import (
     put_raw,
     raw_layer,
 )
+from tests.e2e.ports import closed
 from tests.fakes.registry import Auth, BlobFaults, FakeRegistry, ManifestFaults, ServerFaults
 
 if TYPE_CHECKING:
@@ -193,10 +194,12 @@ def _server(faults: ServerFaults) -> Callable[[FakeRegistry], str]:
     return arrange
 
 
-def _closed(registry: FakeRegistry) -> str:
-    with FakeRegistry() as other:
-        address = other.address
-    return f"{address}/{REPOSITORY}:{TAG}"
+def test_a_port_where_nobody_listens_has_its_code(
+    registry: FakeRegistry, oci_pull: Command
+) -> None:
+    with closed() as port:
+        reference = f"127.0.0.1:{port}/{REPOSITORY}:{TAG}"
+        _fail(Bad(lambda _: reference, 5, "connection_failed", ("127.0.0.1:",)), registry, oci_pull)
 
 
 @_table(
@@ -232,7 +235,6 @@ def _closed(registry: FakeRegistry) -> str:
         "html": Bad(
             _server(ServerFaults(html=True)), 5, "not_a_registry", ("not an OCI registry",)
         ),
-        "nothing-listens": Bad(_closed, 5, "connection_failed", ("127.0.0.1:",)),
         "server-error": Bad(_server(ServerFaults(status=500)), 5, "server_failed", ("500",)),
         "rate-limit": Bad(
             _server(ServerFaults(status=429, retry_after=3600)), 6, "rate_limited", ("3600",)

@@ -78,15 +78,18 @@ _TROUBLES = {
         BlobFaults(drip_after=300_000, drip_interval=1.0, times=3),
         words=("--stall-timeout", "1s"),
     ),
-    "token-of-a-second": Trouble(
+    # Long enough for a first use of each on a busy machine, and much shorter than the download.
+    "token-of-three-seconds": Trouble(
         BlobFaults(cut_after=_anywhere(200_000, MIB)),
         auth=Auth(),
-        token=TokenFaults(expires_in=1),
+        token=TokenFaults(expires_in=3),
+        words=("--limit-rate", "1200K"),
     ),
-    "token-of-a-second-that-does-not-say": Trouble(
+    "token-of-three-seconds-in-the-older-member": Trouble(
         BlobFaults(cut_after=_anywhere(200_000, MIB)),
         auth=Auth(),
-        token=TokenFaults(expires_in=1, fields="token"),
+        token=TokenFaults(expires_in=3, fields="token"),
+        words=("--limit-rate", "1200K"),
     ),
     "limited-again-and-again": Trouble(BlobFaults(status=429, retry_after=1, every=3)),
     "wrong-bytes-once": Trouble(BlobFaults(corrupt_at=_SIZE - 1, times=1)),
@@ -135,6 +138,7 @@ def _pull_slowly(trouble: Trouble, registry: FakeRegistry, oci_pull: Command) ->
         fetched = [each for each in registry.find("GET", "blob") if each.path.endswith(weights)]
         # Otherwise nothing of this was tried with more than one.
         assert trouble.alone or len(fetched) >= _CONNECTIONS
+        assert not trouble.token or registry.count(kind="token") > 1
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ class Examples:
     def run(self, *words: str, code: int = 0, **more: str) -> tuple[list[str], list[str]]:
         """The lines on stdout and on stderr."""
         process = self.start(*words, **more)
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=300)
         assert process.returncode == code, errors
         return output.splitlines(), errors.splitlines()
 
@@ -165,7 +165,7 @@ def test_several_are_pulled_beside_a_loop(
     examples: Examples, registry: FakeRegistry, reference: str
 ) -> None:
     other = put(registry, docker_v01(_MODEL, annotated=False), repository="org/other")
-    output, _ = examples.run("with_asyncio.py", "60", reference, other)
+    output, _ = examples.run("with_asyncio.py", "300", reference, other)
     assert [_files(Path(line)) for line in output] == [_MODEL, _MODEL]
 
 
@@ -174,11 +174,11 @@ def test_what_comes_too_late_for_a_loop_is_kept(
 ) -> None:
     large = put(registry, docker_v02(model(2 * MIB)), repository="org/large")
     registry.blob_faults = BlobFaults(stall_after=MIB)
-    output, errors = examples.run("with_asyncio.py", "3", reference, large, code=1)
+    output, errors = examples.run("with_asyncio.py", "10", reference, large, code=1)
     assert (output, len(errors)) == ([], 1)
     registry.blob_faults = []
     before = registry.bytes_served
-    examples.run("with_asyncio.py", "60", reference, large)
+    examples.run("with_asyncio.py", "300", reference, large)
     assert registry.bytes_served - before < 2 * MIB
 
 
@@ -240,6 +240,6 @@ def test_a_pod_that_has_to_go_stops_its_storage_initializer(
     process = examples.start("kserve_storage_initializer.py", *_pairs(tmp_path / "mnt", large))
     until(lambda: registry.bytes_served >= MIB, "half of it is there")
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=300)
     assert (process.returncode, output) == (143, "")
     assert "kept" in errors

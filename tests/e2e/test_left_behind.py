@@ -13,7 +13,7 @@ import pytest
 from oci_pull.adapters.cache.owner import Owner, this_host
 from tests import builders
 from tests.e2e import isolation
-from tests.e2e.disk import assert_tidy, assert_tree, journal_size
+from tests.e2e.disk import assert_tidy, assert_tree, bytes_kept, unfinished
 from tests.e2e.models import MIB, archive_layer, model, pack_around, put, raw_layer
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _DEAD = Owner(this_host(), 2**22 + 1, 5, "ab")
 #: As of a container that is gone: pids are not seen through its name space.
 _ELSEWHERE = Owner("pod_7+00000000", 1, 5, "ab")
 _MINUTE = 60
-#: Of journals (bytes): more than small blobs need.
-_MANY = 100
+#: Bytes on disk: more than those of small blobs.
+_MUCH = 4 * MIB
 
 pytestmark = pytest.mark.skipif(
     not isolation.private_mounts(), reason="no private mount name space: run as root"
@@ -156,8 +156,9 @@ def test_what_a_killed_container_fetched_takes_its_room_once(
 ) -> None:
     """Its container cannot be seen, so it is moved to new files before anybody goes on with it."""
     cache = volume.seen / "cache"
-    with _pod(volume, oci_pull, "pod-1").start("--limit-rate", "12M", heavy) as first:
-        first.until(lambda: journal_size(cache) > 2 * _MANY, "much of it is on disk")
+    with _pod(volume, oci_pull, "pod-1").start("--limit-rate", "4M", heavy) as first:
+        first.until(lambda: bytes_kept(cache) > _MUCH, "much of it is on disk")
+        first.until(lambda: len(unfinished(cache)) == 1, "all but the weights is here")
         first.send(signal.SIGKILL)
     then = time.time() - 2 * _MINUTE
     for path in cache.glob("partial/**/*"):
@@ -176,8 +177,8 @@ def test_a_container_waits_for_another_where_there_is_room_for_one_copy(
     oci_pull: Command, volume: isolation.Disk, heavy: str, registry: FakeRegistry
 ) -> None:
     cache = volume.seen / "cache"
-    with _pod(volume, oci_pull, "pod-1").start("--limit-rate", "6M", heavy) as first:
-        first.until(lambda: journal_size(cache) > _MANY, "some of it is on disk")
+    with _pod(volume, oci_pull, "pod-1").start("--limit-rate", "3M", heavy) as first:
+        first.until(lambda: bytes_kept(cache) > MIB, "some of it is on disk")
         with _pod(volume, oci_pull, "pod-2").start("--progress", "plain", heavy) as second:
             second.until(lambda: "waiting for pid" in second.stderr, "it says for whom it waits")
             path = second.wait().path
@@ -200,8 +201,8 @@ def test_what_takes_the_room_and_is_not_needed_is_told_with_what_removes_it(
     user = replace(oci_pull, prefix=volume.prefix)
     words: tuple[str | Path, ...] = (*extra, out) if extra else ("--cache-dir", cache)
     seen = volume.seen / cache.relative_to(volume.directory)
-    with user.start("--limit-rate", "12M", *words, heavy) as first:
-        first.until(lambda: journal_size(seen) > _MANY, "some of it is on disk")
+    with user.start("--limit-rate", "4M", *words, heavy) as first:
+        first.until(lambda: bytes_kept(seen) > MIB, "some of it is on disk")
         first.send(signal.SIGKILL)
     put(registry, builders.docker_v02(model(30 * MIB, seed=1)))
     refused = user(*words, heavy).must_fail(7)

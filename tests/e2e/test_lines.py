@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.e2e.disk import assert_sound, assert_tidy, assert_tree, journal_size
+from tests.e2e.disk import assert_sound, assert_tidy, assert_tree, bytes_kept, unfinished
 from tests.e2e.models import MIB, model
 from tests.servers.distribution import Distribution
 from tests.servers.push import push
@@ -38,6 +38,9 @@ _IN_FLIGHT = MIB // 4
 _TALK = 200_000
 #: Bytes a second of a connection; one line as fast as this machine would never be shared.
 _CAP = 6e6
+#: Bytes a second of all together, where something is to happen before all of it came: there are
+#: seconds for that, however busy this machine is.
+_SLOW = 4e6
 _NOBODY = "nothing listens there"
 
 
@@ -95,11 +98,6 @@ def _lost(kills: int) -> int:
     return kills * _CONNECTIONS * (_UNRECORDED + _IN_FLIGHT)
 
 
-def _finish(oci_pull: Command, model: Model, *words: str) -> None:
-    assert_tree(oci_pull(*words).path, model.files)
-    shutil.rmtree(oci_pull.cache)  # pytest would keep it
-
-
 def test_a_line_that_is_cut_again_and_again_carries_little_twice(
     large: Model, line_to: Callable[[Conditions], WanProcess], oci_pull: Command
 ) -> None:
@@ -144,7 +142,7 @@ def test_fifty_kills_at_any_moment_and_then_the_end(
     kills, seed = 50, 3
     numbers = random.Random(seed)
     print(f"seed {seed}")
-    line = line_to(Conditions(cap=4e6))
+    line = line_to(Conditions(cap=4e6, link=2 * _SLOW))
     pause = threading.Event()
     # How long it takes on this machine until there is anything to be killed in.
     start = oci_pull("plan", large.at(line)).must_succeed().seconds
@@ -152,9 +150,9 @@ def test_fifty_kills_at_any_moment_and_then_the_end(
     for number in range(kills):
         with oci_pull.start(large.at(line)) as running:
             # From before its first line to the large of its transfer: that is the point of it. Not
-            # later than its share of the bytes, or a slow machine would see it finish.
+            # later than its share of half the bytes, or a slow machine would see it finish.
             end = time.monotonic() + numbers.uniform(0.05, 0.2 + start)
-            share = large.size * (number + 1) / (kills + 10)
+            share = large.size * (number + 1) / (2 * kills)
             while time.monotonic() < end and line.served < share:
                 pause.wait(0.02)
             running.send(signal.SIGKILL)
@@ -168,7 +166,8 @@ def test_fifty_kills_at_any_moment_and_then_the_end(
     # Another name of the same registry: the blobs that are here count wherever they come from.
     run = oci_pull(fast.host + "/models/large:v1")
     assert_tree(run.path, large.files)
-    assert fast.served <= left["fetch"] + _TALK
+    # Where a range is divided, its connection ends with bytes on their way.
+    assert fast.served <= left["fetch"] + _CONNECTIONS * _IN_FLIGHT + _TALK
     assert_sound(oci_pull.cache)
     shutil.rmtree(oci_pull.cache)
 
@@ -176,7 +175,7 @@ def test_fifty_kills_at_any_moment_and_then_the_end(
 def test_a_server_that_dies_and_comes_back_is_waited_for(
     middle: Model, line_to: Callable[[Conditions], WanProcess], oci_pull: Command
 ) -> None:
-    line = line_to(Conditions(cap=5e6))
+    line = line_to(Conditions(cap=5e6, link=_SLOW))
     # In lines the second death within ten seconds is not told again.
     with oci_pull.start("--progress", "json", middle.at(line)) as running:
         for _ in range(2):
@@ -200,15 +199,15 @@ def _has_told(running: Running, before: int) -> bool:
 
 
 def _until_more(running: Running, oci_pull: Command) -> None:
-    before = journal_size(oci_pull.cache)
-    running.until(lambda: journal_size(oci_pull.cache) > before + 60, "more came")
+    before = bytes_kept(oci_pull.cache)
+    running.until(lambda: bytes_kept(oci_pull.cache) > before + 2 * MIB, "more came")
 
 
 def test_a_lid_that_is_closed_twice_costs_nothing_but_time(
     middle: Model, line_to: Callable[[Conditions], WanProcess], oci_pull: Command
 ) -> None:
     """The machine sleeps, and when it wakes up its connections are gone."""
-    line = line_to(Conditions(cap=5e6))
+    line = line_to(Conditions(cap=5e6, link=_SLOW))
     pause = threading.Event()
     with oci_pull.start("--stall-timeout", "1s", middle.at(line)) as running:
         for _ in range(2):
@@ -237,23 +236,22 @@ def test_two_processes_share_a_blob_of_many_connections(
     assert first.path == second.path
     assert_tree(first.path, middle.files)
     assert_tidy(oci_pull.cache)
-    assert line.served <= middle.size * 1.05
+    assert line.served <= middle.size + _lost(1) + _TALK
 
 
 def test_a_waiter_takes_over_from_a_killed_owner_and_goes_on(
     middle: Model, line_to: Callable[[Conditions], WanProcess], oci_pull: Command
 ) -> None:
-    line = line_to(Conditions(cap=5e6))
+    line, fast = line_to(Conditions(cap=5e6, link=_SLOW)), line_to(Conditions(cap=5e6))
     with oci_pull.start(middle.at(line)) as owner:
-        owner.until(lambda: line.served > middle.size // 4, "a quarter came")
-        with oci_pull.start("--progress", "plain", middle.at(line)) as waiter:
+        owner.until(lambda: line.served > middle.size // 8, "some of it came")
+        owner.until(lambda: len(unfinished(oci_pull.cache)) == 1, "all but the weights is here")
+        with oci_pull.start("--progress", "plain", middle.at(fast)) as waiter:
             waiter.until(lambda: "waiting for" in waiter.stderr, "it waits")
             assert f"pid {owner.process.pid}" in waiter.stderr
-            before = line.served
             owner.send(signal.SIGKILL)
-            owner.wait()
+            assert owner.wait().code == -signal.SIGKILL
             path = waiter.wait().path
-    assert before < middle.size
     assert_tree(path, middle.files)
     assert_tidy(oci_pull.cache)
-    assert line.served <= middle.size + _lost(1) + _TALK
+    assert line.served + fast.served <= middle.size + _lost(1) + 2 * _TALK

@@ -41,7 +41,7 @@ def test_engines_that_begin_while_one_pulls_get_what_that_found(
     )
     with ExitStack() as stack:
         running = [stack.enter_context(engine.start(reference)) for _ in range(_ENGINES)]
-        until(lambda: registry.count("GET", "manifest"), "one asks what it is", 60.0)
+        until(lambda: registry.count("GET", "manifest"), "one asks what it is")
         # The answer is on its way, and the tag is another model from now on.
         put(registry, second)
         asked.set()
@@ -50,7 +50,6 @@ def test_engines_that_begin_while_one_pulls_get_what_that_found(
         until(
             lambda: sum(known in each.stdout for each in running) == _ENGINES - 1,
             "the others are told what it was",
-            limit=60.0,
         )
         sent.set()
         runs = [each.wait().must_succeed() for each in running]

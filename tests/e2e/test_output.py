@@ -364,7 +364,7 @@ class _Terminal:
         return _SEQUENCE.sub("", self.text)
 
     def close(self) -> None:
-        self._thread.join(5.0)
+        self._thread.join(60.0)
 
 
 @contextmanager
@@ -381,7 +381,7 @@ def _on_a_terminal(
             terminal = _Terminal(master)
             yield running, terminal
             with contextlib.suppress(subprocess.TimeoutExpired):
-                running.process.wait(20.0)
+                running.process.wait(60.0)
             os.close(slave)
             slave = -1
             terminal.close()

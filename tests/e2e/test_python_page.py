@@ -62,7 +62,7 @@ def test_a_program_of_the_page_works(program: str, environment: dict[str, str]) 
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout

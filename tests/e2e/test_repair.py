@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.content import IndexEntry, index
+from tests.content import IndexEntry, digest_of, index
 from tests.e2e import isolation
-from tests.e2e.disk import RECEIPT, assert_sound, assert_tree, blob, names_of, snapshot
+from tests.e2e.disk import (
+    RECEIPT,
+    assert_sound,
+    assert_tree,
+    blob,
+    names_of,
+    partial_journals,
+    snapshot,
+)
 from tests.e2e.models import MIB, archive_layer, model, pack_around, put, raw_layer
 from tests.fakes.registry import BlobFaults
 
@@ -270,13 +278,15 @@ def test_a_cache_that_is_closed_under_a_pull_keeps_what_was_fetched(
     registry: FakeRegistry, oci_pull: Command, reference: str
 ) -> None:
     user = replace(oci_pull, prefix=isolation.without_privileges())
-    registry.blob_faults = BlobFaults(stall_after=MIB // 2, times=1)
+    big = digest_of(_BIG)
+    registry.blob_faults = BlobFaults(stall_after=MIB // 2, only=[big])
     blobs = oci_pull.cache / "blobs" / "sha256"
-    with user.start("--format", "json", reference) as running:
+    with user.start("--stall-timeout", "2s", "--format", "json", reference) as running:
         running.until(
-            lambda: blobs.is_dir() and any((oci_pull.cache / "partial").rglob("journal")),
-            "a blob is under way",
+            lambda: any(path.parts[-3] in big for path in partial_journals(oci_pull.cache)),
+            "the large blob is under way",
         )
+        running.until(blobs.is_dir, "blobs have a place")
         blobs.chmod(0o555)
         registry.blob_faults = BlobFaults()
         run = running.wait().must_fail(7)

@@ -60,6 +60,7 @@ __all__ = [
     "TokenFaults",
 ]
 
+_SETTLED = 60.0  # seconds
 _ROUTE = re.compile(r"/v2/(?P<name>.+)/(?P<what>manifests|blobs|referrers|tags)/(?P<key>[^/]+)")
 
 
@@ -120,6 +121,11 @@ class FakeRegistry:
         broken = [one for origin in self._origins.values() for one in origin.errors]
         if broken and error is None:
             raise AssertionError("the fake registry itself failed") from broken[0]
+
+    def settle(self) -> None:
+        """Return once all is counted that clients which are gone by now were sent."""
+        for origin in self._origins.values():
+            assert origin.wait_until_idle(_SETTLED), f"{origin.url} is still asked"
 
     def close(self) -> None:
         """Stop listening and drop every connection, whatever it waits for."""

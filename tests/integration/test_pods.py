@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests import builders
-from tests.e2e.disk import assert_tidy, assert_tree, journal_size, partial_journals
+from tests.e2e.disk import assert_tidy, assert_tree, bytes_kept, partial_journals
 from tests.e2e.isolation import STRANGER
 from tests.integration.recipes import GGUF, LLAMA, RECIPES, docker_config, filled_in
 from tests.servers.container import Container, Image, Mount, Security, terminate
@@ -138,7 +138,7 @@ def test_a_pod_that_is_ended_is_followed_by_one_that_goes_on(
     spec, container = pod
     slow = spec.command(container, OCI_PULL_LIMIT_RATE="2M")
     with slow.start(*spec.arguments(container)) as running:
-        running.until(lambda: journal_size(models / "llama/.oci-pull/cache"), "bytes are kept")
+        running.until(lambda: bytes_kept(models / "llama/.oci-pull/cache"), "bytes are kept")
         assert terminate(running).code == 143
 
     again = spec.command(container, OCI_PULL_FORMAT="json")(*spec.arguments(container))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.e2e.disk import assert_tidy, assert_tree, blobs, journal_size
+from tests.e2e.disk import assert_tidy, assert_tree, blobs, bytes_kept
 from tests.e2e.isolation import STRANGER
 from tests.integration.recipes import ANA, LLAMA, RECIPES, docker_config, filled_in
 from tests.servers.container import Container, Image, Mount, Security, image, terminate
@@ -183,7 +183,7 @@ def test_a_service_that_is_stopped_goes_on_the_next_time(unit: _Unit) -> None:
     text = (RECIPES / "systemd/oci-pull-warm.service").read_text()
     (expected,) = re.findall(r"(?m)^SuccessExitStatus=(\d+)$", text)
     with unit.start(OCI_PULL_LIMIT_RATE="2M") as running:
-        running.until(lambda: journal_size(unit.cache), "bytes are kept")
+        running.until(lambda: bytes_kept(unit.cache), "bytes are kept")
         assert terminate(running).code == int(expected)
     with unit.start() as running:
         running.wait().must_succeed()

@@ -94,7 +94,7 @@ class Stage:
 
     def until_held(self) -> None:
         """Eight shards are on their way, and the rates are known."""
-        self.until("4 waiting")
+        self.until("3 of 15 blobs verified, 4 waiting")
         self.terminal.until(lambda text: text.count("B/s") > len(_HELD), "rates")
 
     def until(self, *parts: str) -> None:

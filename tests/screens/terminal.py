@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _POLL = 0.05
-_LIMIT = 30.0  # seconds
+_LIMIT = 120.0  # seconds
 #: A page must not fetch anything for a picture.
 _SVG = re.sub(r"@font-face \{\{.*?\n    \}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
@@ -94,7 +94,7 @@ class Terminal:
     def close(self) -> None:
         """Nobody writes any more, and everything was read."""
         os.close(self.theirs)
-        self._thread.join(5.0)
+        self._thread.join(60.0)
         os.close(self._ours)
 
 

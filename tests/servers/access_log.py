@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from pathlib import Path
 
-_DEADLINE = 5.0
+_DEADLINE = 60.0
 _POLL = 0.01
 _MARKER = "/v2/?marker="
 

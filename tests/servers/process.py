@@ -54,7 +54,7 @@ def start(
     log: Path,
     env: Mapping[str, str],
     port: int | None = None,
-    deadline: float = 20.0,
+    deadline: float = 120.0,
 ) -> Process:
     """A process that answers on its port.
 
