@@ -1,6 +1,7 @@
 """Progress for programs: one JSON object a line."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ class JsonProgress:
     def __init__(self, stream: TextIO, *, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
+        #: Workers tell of what they do; their lines are in the order of their times.
+        self._writing = threading.Lock()
         self.totals = Totals()
         self._last = clock()
 
@@ -66,10 +69,11 @@ class JsonProgress:
         }
 
     def _write(self, name: str, facts: dict[str, Any]) -> None:
-        self._last = self._clock()
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._stream.write(json.dumps({"t": moment, "event": name, **facts}) + "\n")
-        self._stream.flush()
+        with self._writing:
+            self._last = self._clock()
+            moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._stream.write(json.dumps({"t": moment, "event": name, **facts}) + "\n")
+            self._stream.flush()
 
 
 def _facts(event: Any) -> dict[str, Any]:

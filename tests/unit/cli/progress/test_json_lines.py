@@ -1,5 +1,6 @@
 import io
 import json
+import threading
 
 from oci_pull import events
 from oci_pull.cli.progress.json_lines import JsonProgress
@@ -35,6 +36,29 @@ def test_json_lines_are_objects_with_a_time_and_the_facts_of_the_event() -> None
     }  # fmt: skip
     assert not {"counter", "hashed"} & (lines[1].keys() | lines[4].keys())
     assert (lines[5]["code"], lines[5]["exit"], lines[5]["retryable"]) == ("rate_limited", 6, True)
+
+
+def test_lines_are_in_the_order_of_their_times_whoever_writes_them() -> None:
+    class _Slow(io.StringIO):
+        """While the first line is being written, another thread has something to say."""
+
+        other: threading.Thread | None = None
+
+        def write(self, text: str) -> int:
+            if self.other is None:
+                self.other = threading.Thread(target=progress.on, args=(events.Warned("b"),))
+                self.other.start()
+                self.other.join(0.1)
+            return super().write(text)
+
+    stream = _Slow()
+    progress = JsonProgress(stream, clock=Clock())
+    progress.on(events.Warned("a"))
+    assert stream.other is not None
+    stream.other.join()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["message"] for line in lines] == ["a", "b"]
+    assert lines[0]["t"] <= lines[1]["t"]
 
 
 def test_json_lines_say_how_much_was_read() -> None:
