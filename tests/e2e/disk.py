@@ -166,10 +166,15 @@ def unfinished(cache: Path) -> set[str]:
     return {f"sha256:{path.name}" for path in home.iterdir()} if home.is_dir() else set()
 
 
-def partial_journals(cache: Path) -> list[Path]:
-    """Of every blob that is being fetched, or was; also while a claim comes and goes."""
+def found_now(directory: Path, pattern: str) -> list[Path]:
+    """What there is, also while things come and go."""
     # Path.glob of Python 3.11 raises where a directory that it has seen is gone; this does not.
-    return [Path(found) for found in glob.glob(f"{glob.escape(str(cache))}/partial/*/*/journal")]  # noqa: PTH207
+    return [Path(found) for found in glob.glob(f"{glob.escape(str(directory))}/{pattern}")]  # noqa: PTH207
+
+
+def partial_journals(cache: Path) -> list[Path]:
+    """Of every blob that is being fetched, or was."""
+    return found_now(cache, "partial/*/*/journal")
 
 
 def bytes_kept(cache: Path) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.e2e import isolation
-from tests.e2e.disk import assert_sound, assert_tidy, blob, blobs, bytes_kept, unfinished
+from tests.e2e.disk import assert_sound, assert_tidy, blob, blobs, bytes_kept, found_now, unfinished
 from tests.e2e.models import MIB, archive_layer, pack_around, put
 from tests.fakes.registry import BlobFaults, FakeRegistry
 
@@ -70,9 +70,7 @@ def test_a_killed_pull_fetches_the_rest_and_unpacks_from_the_start(
 
 
 def _unpacked_bytes(cache: Path) -> int:
-    return sum(
-        path.stat().st_size for path in (cache / "incomplete").glob("layer-*/new") if path.exists()
-    )
+    return sum(path.stat().st_size for path in found_now(cache, "incomplete/layer-*/new"))
 
 
 @pytest.mark.parametrize("keep", [False, True])

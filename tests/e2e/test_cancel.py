@@ -19,7 +19,7 @@ from oci_pull.oci.ranges import Span
 from tests import builders
 from tests.e2e import lookups
 from tests.e2e.command import PATH, until
-from tests.e2e.disk import assert_sound, blob
+from tests.e2e.disk import assert_sound, blob, digest_of, found_now
 from tests.e2e.models import MIB, archive_layer, model, pack_around, put
 from tests.e2e.ports import silence, unreachable
 from tests.fakes.registry import (
@@ -203,8 +203,15 @@ _ARCHIVE = archive_layer({f"part-{number}.json": b"%d" % number for number in ra
 
 def _unpacking(registry: FakeRegistry, user: Command, stack: ExitStack) -> Scene:
     reference = put(registry, pack_around(_ARCHIVE))
-    incomplete = user.cache / "incomplete"
-    return Scene(user, (reference,), lambda _: len(list(incomplete.glob("*/files/*"))) > 50)
+    # However late the signal comes, it is not done.
+    weights = digest_of(model()["model.safetensors"])
+    registry.blob_faults = BlobFaults(hold=threading.Event(), only=[weights])
+
+    def is_there(_: Running) -> object:
+        made = found_now(user.cache, "incomplete/*/files/*")
+        return len(made) > 50 or found_now(user.cache, "layers/*")
+
+    return Scene(user, (reference,), is_there)
 
 
 def _unpacking_what_is_here(registry: FakeRegistry, user: Command, stack: ExitStack) -> Scene:

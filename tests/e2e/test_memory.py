@@ -51,7 +51,7 @@ def test_a_blob_over_many_connections_takes_no_more(
     size = 150_000_000
     weights = sparse_weights(tmp_path / "weights", size)
     put(registry, builders.docker_v02({**model(), "model.safetensors": weights}))
-    with WanProcess((HOST, registry.registry.port), Conditions(cap=6e6)) as line:
+    with WanProcess((HOST, registry.registry.port), Conditions(cap=3e6)) as line:
         assert _peak(oci_pull, f"{line.host}/team/model:v1") < _LIMIT
         assert line.served >= size
     assert registry.count("GET", "blob", status=206) >= _CONNECTIONS
