@@ -123,9 +123,10 @@ def image(builder: Buildah, name: str) -> Image:
 
 
 def terminate(running: Running) -> Run:
-    """End a container as whoever runs it does: SIGTERM to its first process, and no patience."""
+    """End a container as whoever runs it does: SIGTERM to its first process, which has half a
+    minute."""
     parent = running.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children")
     running.until(children.read_text, "the container starts")
     os.kill(int(children.read_text()), signal.SIGTERM)
-    return running.wait(limit=15.0)
+    return running.wait(limit=25.0)
