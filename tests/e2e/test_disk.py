@@ -267,7 +267,8 @@ def test_an_archive_that_does_not_fit_unpacked_is_not_fetched_again(
             disk.fill(leave=2 * MIB)
             go_on.set()
             running.wait().must_fail(7)
-        assert_sound(cache)
+        # What a thread was building that was given up goes when something is built again.
+        assert_sound(cache, after_kill=True)
         assert not (cache / "layers").exists()
 
         disk.make_room()
@@ -306,7 +307,8 @@ def test_a_disk_that_is_full_at_any_byte_keeps_what_was_written(
     path = oci_pull(reference).path
     assert registry.bytes_served - before == rest["fetch"]
     assert_tree(path, files)
-    assert_tidy(oci_pull.cache)
+    # A thread that was given up on a slow disk may have left the journal of what it completed.
+    assert_sound(oci_pull.cache)
 
 
 @needs_mounts
@@ -330,7 +332,7 @@ def test_a_disk_that_is_full_at_any_byte_of_an_archive_is_told(
         disk.fill(leave=room)
         run = user("--no-space-check", "--format", "json", reference).must_fail(7)
         assert run.json["error"]["code"] == "no_space"
-        assert_sound(disk.seen / "cache")
+        assert_sound(disk.seen / "cache", after_kill=True)
 
         disk.make_room()
         path = user(reference).path
