@@ -238,10 +238,10 @@ def test_ctrl_c_stops_the_references_behind_it_too(
 def test_what_a_killed_run_was_unpacking_is_gone_after_the_next(
     registry: FakeRegistry, oci_pull: Command
 ) -> None:
+    # So large that it is unpacked while it comes; and it does not, or it would soon be done.
     many = {f"part-{number}.json": b"%d" % number for number in range(600)}
-    archive = archive_layer(many)
+    archive = archive_layer({**many, "the-rest.json": bytes(12 * MIB)})
     reference = put(registry, pack_around(archive))
-    # Or it would be done before anybody looks.
     registry.blob_faults = BlobFaults(stall_after=archive.size // 2, only=[archive.digest])
     incomplete = oci_pull.cache / "incomplete"
     with oci_pull.start(reference) as running:
