@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from oci_pull import api, upkeep
+from oci_pull.adapters.cache.owner import Owner
 from oci_pull.adapters.cache.partial import OwnedPartial
 from oci_pull.adapters.cache.paths import Cache
 from oci_pull.adapters.cache.removal import Removal
@@ -303,6 +305,21 @@ def test_what_killed_runs_left_is_a_leftover_and_goes(tmp_path: Path, settings: 
     assert [verdict.goes for verdict in done.verdicts if not verdict.tree] == [True] * 3
     assert not any(path.exists() for path in (*left, half))
     assert done.freed >= 30_000
+
+
+def test_what_is_left_of_a_blob_that_is_finished_is_no_unfinished_one_and_goes(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """Its run was killed between the final name and the removal of its journal."""
+    api.pull(put(tmp_path), settings=settings)
+    home = Cache(settings.cache).partial(_WEIGHTS)
+    left = home / str(replace(Owner.new(), start=1))
+    left.mkdir(parents=True)
+    (left / "journal").write_bytes(bytes(100))
+    assert partials(settings.cache) == ()
+    upkeep.prune(Limits(), settings=settings, cancel=NEVER)
+    assert not home.exists()
+    assert Cache(settings.cache).blob(_WEIGHTS).exists()
 
 
 def test_a_model_whose_file_is_open_elsewhere_stays(tmp_path: Path, settings: Settings) -> None:

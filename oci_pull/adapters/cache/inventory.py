@@ -56,7 +56,8 @@ def read_inventory(cache: Cache) -> Inventory:
 
 def read_partials(cache: Cache) -> tuple[Piece, ...]:
     """The unfinished blobs alone."""
-    return tuple(_Pieces(cache, Counter()).partials())
+    begun = _Pieces(cache, Counter()).begun()
+    return tuple(each for each in begun if each.kind is Kind.PARTIAL)
 
 
 def _receipts(cache: Cache) -> Iterator[tuple[Path, Receipt]]:
@@ -140,7 +141,7 @@ class _Pieces:
     def read(self) -> Iterator[Piece]:
         yield from self.blobs()
         yield from self.layers()
-        yield from self.partials()
+        yield from self.begun()
         yield from self.leftovers()
 
     def blobs(self) -> Iterator[Piece]:
@@ -166,19 +167,26 @@ class _Pieces:
                 modified = max((each.st_mtime for _, each in found), default=0.0)
                 yield Piece(Kind.LAYER, path, digest, size, modified, is_shared=is_shared)
 
-    def partials(self) -> Iterator[Piece]:
+    def begun(self) -> Iterator[Piece]:
+        """Unfinished blobs, and what is left of some that are finished."""
         for home in entries(self.cache.root / "partial"):
             digest = _digest(_ALGORITHMS.get(len(home.name), ""), home.name)
             for path in entries(home) if digest else ():
                 found = list(_files(path))
                 owner = Owner.parse(path.name)
+                who = owner.describe() if owner and is_alive(owner, path) else ""
+                if digest and not who and self.cache.blob(digest).exists():
+                    # Its run was killed just after the final name.
+                    with suppress(OSError):
+                        yield _leftover(path)
+                    continue
                 yield Piece(
                     Kind.PARTIAL,
                     path,
                     digest,
                     sum(each.st_blocks for _, each in found) * _BLOCK,
                     max((each.st_mtime for _, each in found), default=0.0),
-                    owner=owner.describe() if owner and is_alive(owner, path) else "",
+                    owner=who,
                     reference=_text(path / "reference"),
                 )
 

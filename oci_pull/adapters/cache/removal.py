@@ -45,7 +45,7 @@ class Removal:
             case Kind.BLOB:
                 with writing(piece.path):
                     piece.path.unlink(missing_ok=True)
-            case Kind.PARTIAL:
+            case Kind.PARTIAL | Kind.LEFTOVER if piece.path.parent.parent == self._partials:
                 self._partial(piece.path)
             case Kind.LAYER:
                 if aside := self._aside(piece.path):
@@ -67,6 +67,10 @@ class Removal:
             if digest in gone:
                 references.forget(host, repository, digest)
         references.refresh()
+
+    @property
+    def _partials(self) -> Path:
+        return self.cache.root / "partial"
 
     def _partial(self, path: Path) -> None:
         """As one claims it: a rename has one winner, and only what is ours is removed."""
