@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.integration.matrix import write_table
 
@@ -11,6 +12,18 @@ _NO_SKIPS = "OCI_PULL_TEST_NO_SKIPS"
 #: Rewrites what is compared with a golden; the diff is read by whoever asked for it.
 UPDATE = "--update-goldens"
 _LEAKS = ("OCI_PULL_", "DOCKER_", "REGISTRY_AUTH_FILE", "XDG_", "NO_COLOR", "FORCE_COLOR")
+
+
+# A machine that is busy is no reason to fail; and `make check` tries the same examples every time,
+# so that what it says of a commit is said of the commit. Others are tried by everybody else.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=_NO_SKIPS in os.environ,
+    print_blob=True,
+)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

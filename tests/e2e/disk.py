@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,17 @@ def _assert_index(cache: Path) -> None:
         manifest = json.loads(blob(cache, named["digest"]).read_bytes())
         for each in (manifest["config"], *manifest["layers"]):
             assert blob(cache, each["digest"]).stat().st_size == each["size"]
+
+
+def is_begun(cache: Path, digest: str = "") -> bool:
+    """Whether some of an unfinished blob, of any or of this one, is safely on disk."""
+    name = digest.partition(":")[2]
+    for journal in partial_journals(cache):
+        # Between two looks it goes with its claim.
+        with suppress(FileNotFoundError):
+            if name in ("", journal.parents[1].name) and journal.stat().st_size:
+                return True
+    return False
 
 
 def blob(cache: Path, digest: str) -> Path:

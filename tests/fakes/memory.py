@@ -42,7 +42,7 @@ E = TypeVar("E")
 ORIGIN = "memory:1"
 MEDIA_TYPE = "application/octet-stream"
 #: Nothing here may wait longer than this for another thread (seconds).
-PATIENCE = 10.0
+PATIENCE = 60.0
 #: What each byte becomes on a connection that damages it.
 _WRONG = bytes(each ^ 0xFF for each in range(256))
 

@@ -225,13 +225,14 @@ def test_a_token_that_expires_in_the_middle_is_renewed(scratch: Path, oci_pull: 
         tool("nginx")
     except ToolUnavailable as missing:
         pytest.skip(str(missing))
-    # The first of two blobs takes three seconds, and the token is good for at most two.
-    slow, rate = b"s" * 300_000, 100_000
+    # The first of two blobs takes eight seconds, and the token is good for at most five. It has to
+    # be used once before that is over, or it would be one that was never any good.
+    slow, rate = b"s" * 800_000, 100_000
     files = {
         "config.json": b"{}",
-        "model.safetensors": builders.safetensors({"w": ((75_000,), slow)}),
+        "model.safetensors": builders.safetensors({"w": ((200_000,), slow)}),
     }
-    policy = _policy(lifetime=2, backdate=REGISTRY_LEEWAY)
+    policy = _policy(lifetime=5, backdate=REGISTRY_LEEWAY)
     with TokenService(scratch / "short", _policy()) as tokens:
         options = Options(auth=tokens)
         with Distribution(scratch / "renewed", options) as registry:

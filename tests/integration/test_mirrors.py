@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.e2e.disk import assert_sound, assert_tree
+from tests.e2e.disk import assert_sound, assert_tree, digest_of, is_begun
 from tests.e2e.models import MIB, model
 from tests.integration.models import Pushed
 from tests.servers.distribution import Distribution, Htpasswd, Options, Upstream
+from tests.servers.process import HOST
 from tests.servers.push import push, reference
+from tests.servers.wan import Wan
+from tests.servers.wan_line import Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from tests.e2e.command import Command
 
 _LARGE = 24 * MIB
+#: Half a minute of it: nobody comes too late to see it under way.
+_LINE = Conditions(link=800_000)
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def mirror(registry: Distribution, tmp_path: Path) -> Iterator[Distribution]:
 
 @pytest.fixture
 def large(registry: Distribution) -> Pushed:
-    """A model that takes a while at the rate that is allowed."""
+    """A model that takes a while over the line."""
     files = model(_LARGE)
     artifact = builders.docker_v02(files)
     push(registry.url, "mirrored/large", "v1", artifact)
@@ -99,19 +104,15 @@ def test_a_cache_that_is_stopped_in_the_middle_is_carried_on_by_the_registry(
 ) -> None:
     # Once before, so that the cache has all of it and serves ranges.
     oci_pull("--mirror", mirror.url, large.reference).must_succeed()
-    other = oci_pull.with_env(OCI_PULL_CACHE_DIR=str(oci_pull.home / "other"))
-    words = ("--progress", "plain", "--limit-rate", "8M", "--mirror", mirror.url)
-    partial = oci_pull.home / "other" / "partial"
-
-    def is_under_way() -> bool:
-        return any(
-            file.is_file() and file.stat().st_blocks > 0 for file in partial.glob("*/*/journal")
-        )
-
-    with other.start(*words, large.reference) as running:
-        running.until(is_under_way, "some of it was recorded")
-        mirror.stop()
-        run = running.wait()
+    cache = oci_pull.home / "other"
+    weights = digest_of(large.files["model.safetensors"])
+    port = int(mirror.host.rpartition(":")[2])
+    with Wan((HOST, port), _LINE) as wan:
+        words = ("--progress", "plain", "--mirror", f"http://{wan.host}", "--cache-dir", cache)
+        with oci_pull.start(*words, large.reference) as running:
+            running.until(lambda: is_begun(cache, weights), "some of it was recorded")
+            wan.stop()
+            run = running.wait()
     assert_tree(run.path, large.files)
     assert _asked_for(registry, "mirrored/large/blobs") > 0
     assert "asking the next" in run.stderr

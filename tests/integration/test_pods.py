@@ -136,7 +136,7 @@ def test_a_pod_that_is_ended_is_followed_by_one_that_goes_on(
     pod: tuple[_Pod, dict[str, Any]], models: Path
 ) -> None:
     spec, container = pod
-    slow = spec.command(container, OCI_PULL_LIMIT_RATE="2M")
+    slow = spec.command(container, OCI_PULL_LIMIT_RATE="300K")
     with slow.start(*spec.arguments(container)) as running:
         running.until(lambda: bytes_kept(models / "llama/.oci-pull/cache"), "bytes are kept")
         assert terminate(running).code == 143
@@ -187,7 +187,7 @@ def test_a_node_that_is_drained_waits_for_nobody(
     node: tuple[_Pod, dict[str, Any]], models: Path
 ) -> None:
     spec, container = node
-    slow = spec.command(container, OCI_PULL_LIMIT_RATE="2M")
+    slow = spec.command(container, OCI_PULL_LIMIT_RATE="300K")
     with slow.start(*spec.arguments(container)) as running:
         running.until(lambda: partial_journals(models), "a download is under way")
         assert terminate(running).code == 143

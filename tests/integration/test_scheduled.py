@@ -182,7 +182,7 @@ def test_a_service_without_a_user_keeps_its_models_where_systemd_says(
 def test_a_service_that_is_stopped_goes_on_the_next_time(unit: _Unit) -> None:
     text = (RECIPES / "systemd/oci-pull-warm.service").read_text()
     (expected,) = re.findall(r"(?m)^SuccessExitStatus=(\d+)$", text)
-    with unit.start(OCI_PULL_LIMIT_RATE="2M") as running:
+    with unit.start(OCI_PULL_LIMIT_RATE="300K") as running:
         running.until(lambda: bytes_kept(unit.cache), "bytes are kept")
         assert terminate(running).code == int(expected)
     with unit.start() as running:

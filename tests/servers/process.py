@@ -38,7 +38,7 @@ class Process:
     def pid(self) -> int:
         return self.child.pid
 
-    def stop(self, deadline: float = 5.0) -> None:
+    def stop(self, deadline: float = 20.0) -> None:
         if self.child.poll() is None:
             self.child.terminate()
         try:
@@ -91,7 +91,7 @@ def _answers(process: Process, deadline: float) -> bool:
         else:
             return False
         try:
-            socket.create_connection((HOST, process.port), timeout=1.0).close()
+            socket.create_connection((HOST, process.port), timeout=10.0).close()
         except OSError:
             continue
         return True

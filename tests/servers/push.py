@@ -44,7 +44,7 @@ def push(
 ) -> str:
     """The digest under which the registry has the artifact and everything it names."""
     with httpx.Client(
-        base_url=base_url, verify=verify, headers=dict(headers or {}), trust_env=False, timeout=60
+        base_url=base_url, verify=verify, headers=dict(headers or {}), trust_env=False, timeout=120
     ) as client:
         pusher = _Pusher(client, repository, credentials)
         return pusher.artifact(artifact, tag)

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import ssl
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -52,7 +51,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 @pytest.fixture
 def client(registry: FakeRegistry) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=registry.url, trust_env=False, timeout=5) as client:
+    with httpx.Client(base_url=registry.url, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -213,7 +212,7 @@ def test_an_error_in_the_fake_is_not_swallowed() -> None:
     def use() -> None:
         with (
             FakeRegistry(clock=broken) as registry,
-            httpx.Client(trust_env=False) as client,
+            httpx.Client(trust_env=False, timeout=60) as client,
             pytest.raises(httpx.TransportError),
         ):
             token_from(client, registry)
@@ -441,7 +440,10 @@ def test_redirect_chain(registry: FakeRegistry, client: httpx.Client) -> None:
 
 def test_signed_urls_expire() -> None:
     now = [0.0]
-    with FakeRegistry(clock=lambda: now[0]) as registry, httpx.Client(trust_env=False) as client:
+    with (
+        FakeRegistry(clock=lambda: now[0]) as registry,
+        httpx.Client(trust_env=False, timeout=60) as client,
+    ):
         registry.put("team/model", "v1", MANIFEST, MEDIA_TYPE, {DIGEST: DATA})
         registry.redirects = Redirects(uses=1)
         url = client.get(registry.url + BLOB).headers["location"]
@@ -568,7 +570,7 @@ def test_stalls_and_drips_end_with_the_registry() -> None:
 
     def body() -> bytes:
         got = b""
-        with httpx.Client(trust_env=False, timeout=5) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             try:
                 with client.stream("GET", registry.url + BLOB) as response:
                     for piece in response.iter_raw():
@@ -582,24 +584,22 @@ def test_stalls_and_drips_end_with_the_registry() -> None:
     with ThreadPoolExecutor(4) as pool:
         bodies = [pool.submit(body) for _ in range(4)]
         for _ in range(2):
-            assert started.acquire(timeout=5)
-        begun = time.monotonic()
+            assert started.acquire(timeout=60)
         registry.close()
-        assert time.monotonic() - begun < 1
-        assert sorted(len(one.result(timeout=1)) for one in bodies) == [0, 0, 10, 100]
+        assert registry.registry.wait_until_idle(0)
+        assert sorted(len(one.result(timeout=60)) for one in bodies) == [0, 0, 10, 100]
 
 
 def test_closing_does_not_wait_for_a_client_that_reads_nothing() -> None:
     big = b"x" * (64 << 20)
     with (
         FakeRegistry() as registry,
-        httpx.Client(trust_env=False) as client,
+        httpx.Client(trust_env=False, timeout=60) as client,
     ):
         registry.put("team/model", "v1", MANIFEST, MEDIA_TYPE, {DIGEST: big})
         with client.stream("GET", registry.url + BLOB):
-            begun = time.monotonic()
             registry.close()
-            assert time.monotonic() - begun < 1
+            assert registry.registry.wait_until_idle(0)
         assert registry.bytes_served < len(big)
 
 
@@ -611,7 +611,7 @@ def test_a_stall_lets_go_of_a_client_that_leaves(
         pieces = response.iter_raw(100)  # kept: httpx hangs up when its iterator goes
         assert len(next(pieces)) == 100
         assert not registry.registry.wait_until_idle(0)
-    assert registry.registry.wait_until_idle(5)
+    assert registry.registry.wait_until_idle(60)
     assert client.get(BLOB).content == DATA
 
 
@@ -627,17 +627,19 @@ def test_held_until_released(registry: FakeRegistry) -> None:
     release = threading.Event()
     registry.auth = Auth()
     registry.token_faults = TokenFaults(hold=release)
-    with httpx.Client(trust_env=False) as client, ThreadPoolExecutor(1) as pool:
+    with httpx.Client(trust_env=False, timeout=60) as client, ThreadPoolExecutor(1) as pool:
         reply = pool.submit(token_from, client, registry)
         assert not reply.done()
         release.set()
-        assert reply.result(timeout=5).status_code == 200
+        assert reply.result(timeout=60).status_code == 200
 
 
 def test_many_clients_at_once(registry: FakeRegistry) -> None:
     registry.redirects = Redirects()
 
-    with httpx.Client(trust_env=False) as client, ThreadPoolExecutor(16) as pool:
+    # No connection is too old to be used again, and replaced by another one.
+    options: dict[str, Any] = {"timeout": 60, "limits": httpx.Limits(keepalive_expiry=None)}
+    with httpx.Client(trust_env=False, **options) as client, ThreadPoolExecutor(16) as pool:
 
         def pull(index: int) -> bytes:
             part = {"Range": f"bytes={index}-{index}"}
@@ -659,7 +661,7 @@ def test_tls(registry: FakeRegistry) -> None:
     authority.configure_trust(trusting)
     with (
         FakeRegistry(tls=server, plain=["storage"]) as secure,
-        httpx.Client(verify=trusting, trust_env=False, timeout=5) as client,
+        httpx.Client(verify=trusting, trust_env=False, timeout=60) as client,
     ):
         secure.put("team/model", "v1", MANIFEST, MEDIA_TYPE, {DIGEST: DATA})
         assert secure.url.startswith("https://")
@@ -671,7 +673,7 @@ def test_tls(registry: FakeRegistry) -> None:
         ]
         assert partial_body(client, secure.url + BLOB)[0] == DATA[:9]
         with pytest.raises(httpx.ReadTimeout):
-            client.get(secure.url + BLOB, timeout=0.2)
+            client.get(secure.url + BLOB, timeout=httpx.Timeout(60, read=1))
         assert client.get(secure.url + BLOB).content == DATA
         secure.redirects = Redirects()
         assert client.get(secure.url + BLOB).headers["location"].startswith("http://")
@@ -681,7 +683,7 @@ def test_tls(registry: FakeRegistry) -> None:
             client.get(f"https://{registry.address}/v2/")
     with (
         FakeRegistry(tls=server) as unknown,
-        httpx.Client(trust_env=False) as client,
+        httpx.Client(trust_env=False, timeout=60) as client,
         pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         client.get(unknown.url)

@@ -18,6 +18,7 @@ from oci_pull.api import plan, pull
 from oci_pull.errors import Cancelled, ManifestUnknown
 from oci_pull.settings import Settings
 from tests import builders
+from tests.e2e.disk import is_begun
 from tests.e2e.models import MIB, model, put, weights
 from tests.fakes.registry import (
     Auth,
@@ -116,8 +117,9 @@ def test_a_cancel_is_asked_again_and_again_whatever_a_pull_waits_for(
 def test_what_was_fetched_before_a_cancel_is_not_fetched_again(
     registry: FakeRegistry, reference: str, settings: Settings
 ) -> None:
+    _half_a_blob(registry)
     with pytest.raises(Cancelled):
-        pull(reference, settings=settings, cancel=Polls(_half_a_blob(registry)))
+        pull(reference, settings=settings, cancel=Polls(lambda: is_begun(settings.cache)))
     registry.blob_faults = []
     kept = plan(reference, settings=settings)
     assert kept.reused_bytes + kept.resumed_bytes > 0
@@ -203,11 +205,11 @@ def test_what_an_observer_raises_ends_the_pull_and_spoils_nothing(
 def test_an_interrupt_of_the_calling_thread_is_a_cancel(
     registry: FakeRegistry, reference: str, settings: Settings
 ) -> None:
-    has_half = _half_a_blob(registry)
+    _half_a_blob(registry)
 
     class Impatient:
         def on(self, event: Event) -> None:
-            if isinstance(event, events.Tick) and has_half():
+            if isinstance(event, events.Tick) and is_begun(settings.cache):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -331,6 +333,8 @@ def everything():
 
 before = state()
 everything()
+for thread in set(threading.enumerate()) - before["threads"]:
+    thread.join(20)  # one that has done its work may still be on its way out
 after = state()
 changed = [name for name in before if before[name] != after[name]]
 with open(cache + "/changed", "w") as file:

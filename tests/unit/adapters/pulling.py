@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -35,8 +36,8 @@ PART = Span(1000, 2000)
 ARTIFACT = docker_v02({"config.json": CONTENT})
 DIGEST = Digest.parse(ARTIFACT.digest)
 GO_ON = threading.Event()
-#: Long enough for this machine, short enough for a test (seconds).
-NETWORK = Network(connect_timeout=5, stall_timeout=5)
+#: Long enough for any machine: no test waits for its end (seconds).
+NETWORK = Network(connect_timeout=60, stall_timeout=60)
 
 
 def serve(registry: FakeRegistry) -> None:
@@ -103,6 +104,16 @@ class Puller:
 
     def document(self, selector: str | Digest = "v1") -> bytes:
         return self.source.document(selector).raw
+
+    @contextmanager
+    def in_a_hurry(self) -> Iterator[None]:
+        """For what nobody will answer; what is asked before and after has time."""
+        patient = self.client.timeout
+        self.client.timeout = httpx.Timeout(**{**patient.as_dict(), "read": 0.2})
+        try:
+            yield
+        finally:
+            self.client.timeout = patient
 
 
 Pull = Callable[..., Puller]

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 #: How long nobody is waited for who should have come long ago, in seconds.
-_LIMIT = 30.0
+_LIMIT = 60.0
 _PIECE = 64 << 10
 
 Serve = Callable[[socket.socket], None]

@@ -84,7 +84,7 @@ def test_the_first_failure_stops_the_others_and_is_raised(crew: Crew) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         crew.run([work, fail], nothing)
     assert caught.value is error
-    assert stopped.is_set()
+    wait_for(stopped)
 
 
 def test_a_failure_that_comes_with_the_end_of_the_last_thread_is_raised(crew: Crew) -> None:

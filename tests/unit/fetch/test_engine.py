@@ -80,7 +80,7 @@ def test_the_first_failure_stops_the_others_and_keeps_what_they_have(tmp_path: P
     assert [world.store.partial(blob).present for blob in (slow, also_slow)] == [
         (Span(0, 1000),)
     ] * 2
-    assert all(stream.closed.is_set() for stream in world.source.streams)
+    assert all(stream.closed.wait(PATIENCE) for stream in world.source.streams)
 
 
 def test_a_failure_leaves_the_rest_of_the_queue_alone(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_cancel_cuts_what_waits_for_bytes_and_releases_it(tmp_path: Path) -> N
     world.cancel.set()
     with pytest.raises(Cancelled):
         fetching.result(PATIENCE)
-    assert all(stream.aborted.is_set() and stream.closed.is_set() for stream in streams)
+    assert all(stream.aborted.is_set() and stream.closed.wait(PATIENCE) for stream in streams)
     assert [partial.releases for partial in world.store.partials.values()] == [1, 1]
     assert not world.observer.of(Retrying)
 

@@ -303,7 +303,7 @@ def test_a_claim_that_comes_after_the_end_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         fetching.result(PATIENCE)
     store.may_answer.set()
-    assert store.released.wait(2), "this process owns the partial for as long as it lives"
+    assert store.released.wait(PATIENCE), "this process owns the partial for as long as it lives"
 
 
 def test_a_connection_that_comes_after_the_end_is_cut(tmp_path: Path) -> None:
@@ -317,4 +317,4 @@ def test_a_connection_that_comes_after_the_end_is_cut(tmp_path: Path) -> None:
         fetching.result(PATIENCE)
     connects.set()
     (stream,) = world.source.streams
-    assert stream.closed.wait(2), "nobody will ever cut it, and it may be silent for ever"
+    assert stream.closed.wait(PATIENCE), "nobody will ever cut it, and it may be silent for ever"

@@ -89,7 +89,7 @@ def test_whoever_holds_something_removes_what_the_dead_held(leases: DirectoryLea
     assert list(leases.cache.locks.iterdir()) == []
 
 
-@pytest.mark.parametrize(("age", "stays"), [(50, True), (70, False)])
+@pytest.mark.parametrize(("age", "stays"), [(20, True), (70, False)])
 def test_whoever_is_last_removes_what_all_have_worked_with(
     tmp_path: Path, age: float, *, stays: bool
 ) -> None:

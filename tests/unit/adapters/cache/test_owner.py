@@ -102,7 +102,7 @@ def test_whoever_works_elsewhere_is_given_two_hours_without_a_sign_of_work(
 
 @pytest.mark.parametrize(
     ("content", "silence", "is_left"),
-    [("beats\n", 50, False), ("beats\n", 70, True), ("sha256:12\n", 70, False)],
+    [("beats\n", 20, False), ("beats\n", 70, True), ("sha256:12\n", 70, False)],
     ids=["heard of", "silent", "of a release that gave no signs"],
 )
 def test_whoever_is_heard_of_all_the_time_is_dead_after_a_minute(

@@ -163,7 +163,7 @@ def test_a_partial_that_cannot_be_looked_into_has_nothing_for_us(open_path: Path
 
 def test_an_owner_on_another_host_with_a_heartbeat_has_it(shelf: Shelf) -> None:
     left = leave(shelf, owner=ELSEWHERE)
-    silence(left, 50)
+    silence(left, 20)
     assert claim(shelf.cache, BLOB) == Taken("pid 7 on nas")
 
 
@@ -226,14 +226,14 @@ def test_whoever_takes_over_is_heard_from_at_once(shelf: Shelf) -> None:
     """Else a third host would take the new owner for dead."""
     silence(leave(shelf), 1000)
     own(shelf)
-    assert time.time() - directory(shelf).stat().st_mtime < 30
+    assert time.time() - directory(shelf).stat().st_mtime < 500
 
 
 def test_an_owner_can_say_that_it_lives(shelf: Shelf) -> None:
     mine = own(shelf)
     silence(directory(shelf), 1000)
     mine.keep_alive()
-    assert time.time() - directory(shelf).stat().st_mtime < 30
+    assert time.time() - directory(shelf).stat().st_mtime < 500
     directory(shelf).rename(home(shelf) / ELSEWHERE)
     mine.keep_alive()
 

@@ -161,7 +161,8 @@ def test_a_body_that_failed_fails_again(
 ) -> None:
     """Whoever keeps what came before it asks once more to hear why there is no more."""
     registry.blob_faults = BlobFaults(**faults)
-    pull = puller(network=Network(connect_timeout=5, stall_timeout=0.2))
+    is_silent = "stall_after" in faults
+    pull = puller(network=replace(NETWORK, stall_timeout=3) if is_silent else NETWORK)
     body = pull.source.open(BLOB, WHOLE, cancel=GO_ON)
     with pytest.raises(error) as first:
         read_all(body)
@@ -406,7 +407,7 @@ def test_a_large_body_that_is_cut(large: FakeRegistry, puller: Pull, cut: int) -
 # --- giving up
 
 
-PATIENT = Network(connect_timeout=5, stall_timeout=60)
+PATIENT = Network(connect_timeout=60, stall_timeout=120)
 
 
 @contextmanager
@@ -424,10 +425,10 @@ def given_up(body: HttpBody, seen: int) -> Iterator[None]:
 
     with ThreadPoolExecutor(1) as executor:
         reading = executor.submit(read)
-        assert arrived.wait(10)
+        assert arrived.wait(60)
         yield
         with pytest.raises(ConnectionFailed, match="given up") as caught:
-            reading.result(20)
+            reading.result(60)
     assert caught.value.retryable
     body.close()
 
@@ -478,7 +479,7 @@ def test_a_wait_for_the_end_behind_the_last_byte_can_be_ended(puller: Pull) -> N
     with listening(serve) as address:
         pull = puller(network=PATIENT, host=address)
         body = pull.source.open(BLOB, WHOLE, cancel=GO_ON)
-        assert sent.wait(10)
+        assert sent.wait(60)
         with given_up(body, 0):
             body.abort()
 

@@ -265,7 +265,7 @@ def forward(target: str) -> Callable[[socket.socket], None]:
         line, _, rest = read_head(near).partition(b"\r\n")
         method, url, version = line.split(b" ")
         path = b"/" + url.split(b"/", 3)[3]
-        with socket.create_connection((host, int(port)), timeout=30) as far:
+        with socket.create_connection((host, int(port)), timeout=60) as far:
             rest = b"Connection: close\r\n" + rest
             far.sendall(b" ".join((method, path, version)) + b"\r\n" + rest)
             status, _, reply = read_head(far).partition(b"\r\n")
@@ -384,7 +384,7 @@ def test_a_registry_elsewhere_does_not_lead_to_this_machine(
         with pytest.raises(RedirectRefused, match="this machine") as caught:
             pull.read()
         if target == "storage.example":
-            assert is_over.wait(10)
+            assert is_over.wait(60)
             assert f"storage.example:{port} (127.0.0.1)" in str(caught.value)
     assert got in ([], [b""])
     assert '[registry."registry.example:80"]  private_redirects' in str(caught.value.hint)

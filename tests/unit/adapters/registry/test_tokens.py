@@ -100,7 +100,7 @@ class CountingLock:
             self._is_first = False
             self._lock.acquire()
             return
-        self._wanted.wait(10)
+        self._wanted.wait(60)
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
@@ -115,11 +115,11 @@ def test_those_who_wait_share_a_failure_and_the_next_one_asks_again() -> None:
 
     def fetch() -> Token:
         asked.set()
-        all_want.wait(10)
+        all_want.wait(60)
         return service.fetch()
 
     def take_too() -> str | None:
-        asked.wait(10)
+        asked.wait(60)
         return service.take()
 
     with ThreadPoolExecutor(4) as executor:

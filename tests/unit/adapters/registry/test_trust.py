@@ -35,7 +35,7 @@ def test_a_handshake_that_hangs_keeps_no_other_waiting(
     with (
         listening(hang) as hanging,
         listening(scripted(_OK), tls=context) as good,
-        make_client(Network(connect_timeout=20)) as client,
+        make_client(Network(connect_timeout=300)) as client,
     ):
 
         def wait_for_nothing() -> None:
@@ -44,9 +44,11 @@ def test_a_handshake_that_hangs_keeps_no_other_waiting(
 
         thread = threading.Thread(target=wait_for_nothing, daemon=True)
         thread.start()
-        assert reached.wait(10)
-        assert client.get(f"https://{good}/", timeout=5).text == "ok"
+        assert reached.wait(60)
+        assert client.get(f"https://{good}/", timeout=60).text == "ok"
         assert thread.is_alive(), "it still waits for its handshake"
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 def test_the_file_of_the_environment_is_trusted(
