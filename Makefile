@@ -62,7 +62,7 @@ e2e-vllm: tools ## Serve real models with vLLM on the CPU: 10 GB, ten minutes or
 	@$(RUN) -m tests.e2e.vllm
 
 test: tools ## Run all tests; what a missing program makes impossible is said
-	$(PYTEST)
+	$(PYTEST) --durations=20 --durations-min=5
 
 judges: setup ## Fetch what the recipes of the documentation are checked with
 	$(RUN) -m pip install --quiet --group judges
