@@ -134,20 +134,6 @@ class Sources:
         return Lead(self._locator, self.own)
 
 
-def open_source(
-    locator: Locator,
-    settings: Settings,
-    observer: Observer,
-    stack: ExitStack,
-    *,
-    cancel: Cancel,
-    user_agent: str,
-) -> Source:
-    """The registry or the layout of a reference alone."""
-    sources = Sources(locator, settings, observer, stack, cancel=cancel, user_agent=user_agent)
-    return sources.open()
-
-
 def open_repository(
     reference: Reference,
     settings: Settings,

@@ -7,7 +7,7 @@ from oci_pull.errors import OciPullError, UsageError
 from oci_pull.oci.reference import LayoutReference, Locator
 from oci_pull.ports import Cancel, Observer, Source
 from oci_pull.settings import Settings
-from oci_pull.sources.source import open_registry, open_repository, open_source
+from oci_pull.sources.source import Sources, open_registry, open_repository
 from oci_pull.verbs.finding import Finding, Report, State, checked
 from oci_pull.verbs.reach import STEPS, Route, reach
 from oci_pull.verbs.surroundings import Identity, local
@@ -97,14 +97,14 @@ class Examination:
                 stack,
                 user_agent=self.user_agent,
             )
-        return open_source(
+        return Sources(
             locator,
             self.settings,
             self.observer,
             stack,
             cancel=self.cancel,
             user_agent=self.user_agent,
-        )
+        ).open()
 
     def _on_disk(self, identity: Identity) -> Finding:
         assert self.target is not None

@@ -6,7 +6,6 @@ import glob
 import json
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,17 +146,6 @@ def _assert_index(cache: Path) -> None:
             assert blob(cache, each["digest"]).stat().st_size == each["size"]
 
 
-def is_begun(cache: Path, digest: str = "") -> bool:
-    """Whether some of an unfinished blob, of any or of this one, is safely on disk."""
-    name = digest.partition(":")[2]
-    for journal in partial_journals(cache):
-        # Between two looks it goes with its claim.
-        with suppress(FileNotFoundError):
-            if name in ("", journal.parents[1].name) and journal.stat().st_size:
-                return True
-    return False
-
-
 def blob(cache: Path, digest: str) -> Path:
     algorithm, _, text = digest.partition(":")
     return cache / "blobs" / algorithm / text
@@ -189,10 +177,12 @@ def partial_journals(cache: Path) -> list[Path]:
     return found_now(cache, "partial/*/*/journal")
 
 
-def bytes_kept(cache: Path) -> int:
-    """Of all blobs that are unfinished: what is safely on disk, and is not fetched again."""
+def bytes_kept(cache: Path, digest: str = "") -> int:
+    """Of unfinished blobs, or of this one: what is safely on disk, and is not fetched again."""
+    name = digest.partition(":")[2]
+    blobs = ((path, path.parents[1].name) for path in partial_journals(cache))
     # One that is gone when it is read has nothing.
-    return sum(read(path, path.parents[1].name, _ANY_SIZE).size for path in partial_journals(cache))
+    return sum(read(path, blob, _ANY_SIZE).size for path, blob in blobs if name in ("", blob))
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests import builders
 from tests.e2e.command import until
-from tests.e2e.disk import assert_tree, digest_of, is_begun
+from tests.e2e.disk import assert_tree, bytes_kept, digest_of
 from tests.e2e.models import MIB, model
 from tests.integration.recipes import RECIPES
 from tests.servers import process
@@ -98,7 +98,7 @@ def test_the_rest_of_a_large_blob_comes_in_a_range_from_the_cache(
         words = ("--mirror", mirror.url, reference(origin.url, "fleet/large", "v1"))
         with oci_pull.start("--limit-rate", "800K", *words) as running:
             running.until(
-                lambda: is_begun(oci_pull.cache, weights), "bytes of the weights are kept"
+                lambda: bytes_kept(oci_pull.cache, weights), "bytes of the weights are kept"
             )
             running.send(signal.SIGKILL)
             assert running.wait().code == -signal.SIGKILL

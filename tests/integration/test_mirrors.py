@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import builders
-from tests.e2e.disk import assert_sound, assert_tree, digest_of, is_begun
+from tests.e2e.disk import assert_sound, assert_tree, bytes_kept, digest_of
 from tests.e2e.models import MIB, model
 from tests.integration.models import Pushed
 from tests.servers.distribution import Distribution, Htpasswd, Options, Upstream
@@ -110,7 +110,7 @@ def test_a_cache_that_is_stopped_in_the_middle_is_carried_on_by_the_registry(
     with Wan((HOST, port), _LINE) as wan:
         words = ("--progress", "plain", "--mirror", f"http://{wan.host}", "--cache-dir", cache)
         with oci_pull.start(*words, large.reference) as running:
-            running.until(lambda: is_begun(cache, weights), "some of it was recorded")
+            running.until(lambda: bytes_kept(cache, weights), "some of it was recorded")
             wan.stop()
             run = running.wait()
     assert_tree(run.path, large.files)

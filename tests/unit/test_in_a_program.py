@@ -18,7 +18,7 @@ from oci_pull.api import plan, pull
 from oci_pull.errors import Cancelled, ManifestUnknown
 from oci_pull.settings import Settings
 from tests import builders
-from tests.e2e.disk import is_begun
+from tests.e2e.disk import bytes_kept
 from tests.e2e.models import MIB, model, put, weights
 from tests.fakes.registry import (
     Auth,
@@ -119,7 +119,7 @@ def test_what_was_fetched_before_a_cancel_is_not_fetched_again(
 ) -> None:
     _half_a_blob(registry)
     with pytest.raises(Cancelled):
-        pull(reference, settings=settings, cancel=Polls(lambda: is_begun(settings.cache)))
+        pull(reference, settings=settings, cancel=Polls(lambda: bytes_kept(settings.cache) > 0))
     registry.blob_faults = []
     kept = plan(reference, settings=settings)
     assert kept.reused_bytes + kept.resumed_bytes > 0
@@ -209,7 +209,7 @@ def test_an_interrupt_of_the_calling_thread_is_a_cancel(
 
     class Impatient:
         def on(self, event: Event) -> None:
-            if isinstance(event, events.Tick) and is_begun(settings.cache):
+            if isinstance(event, events.Tick) and bytes_kept(settings.cache):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

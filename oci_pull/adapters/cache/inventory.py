@@ -171,15 +171,18 @@ class _Pieces:
         """Unfinished blobs, and what is left of some that are finished."""
         for home in entries(self.cache.root / "partial"):
             digest = _digest(_ALGORITHMS.get(len(home.name), ""), home.name)
-            for path in entries(home) if digest else ():
-                found = list(_files(path))
+            if digest is None:
+                continue
+            is_finished = self.cache.blob(digest).exists()
+            for path in entries(home):
                 owner = Owner.parse(path.name)
                 who = owner.describe() if owner and is_alive(owner, path) else ""
-                if digest and not who and self.cache.blob(digest).exists():
+                if is_finished and not who:
                     # Its run was killed just after the final name.
                     with suppress(OSError):
                         yield _leftover(path)
                     continue
+                found = list(_files(path))
                 yield Piece(
                     Kind.PARTIAL,
                     path,
